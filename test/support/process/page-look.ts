@@ -34,10 +34,15 @@ export async function expectGoodLook(
   await page.emulateMedia({ colorScheme });
   await page.setViewportSize({ width, height: HEIGHT });
   expect(await flawsOf(page)).toEqual([]);
-  const { scrollWidth } = await page.evaluate(() => ({
-    scrollWidth: (globalThis as unknown as { document: { documentElement: { scrollWidth: number } } })
-      .document.documentElement.scrollWidth,
-  }));
+  const scrollWidth = await page.evaluate(() => {
+    const { document, scrollTo } = globalThis as unknown as {
+      document: { documentElement: { scrollWidth: number } };
+      scrollTo(x: number, y: number): void;
+    };
+    // A click of the test may have scrolled the page.
+    scrollTo(0, 0);
+    return document.documentElement.scrollWidth;
+  });
   expect(scrollWidth).toBeLessThanOrEqual(width);
   const file = `${name}-${colorScheme}-${width}.png`;
   const picture = join(tmpdir(), file);
