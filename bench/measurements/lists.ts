@@ -22,6 +22,7 @@ const PAGES = {
   board: `/board/api/queues?activeQueue=${OUR_MODEL}&status=completed&page=1&jobsPerPage=10`,
   console: '/console/jobs/:id',
   now: '/',
+  jobs: '/console/jobs',
   failures: '/console/failures',
   cost: '/console/cost',
   tenants: '/console/tenants',

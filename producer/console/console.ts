@@ -52,7 +52,8 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   });
   pages.use('/assets', (request, response, next) => assets().router(request, response, next));
   pages.get('/jobs/:id', async ({ params, query }, response) => {
-    const options = { visitor: visitorOf(response), models, isPlain: query['view'] === 'plain' };
+    const [visitor, isPlain] = [visitorOf(response), query['view'] === 'plain'];
+    const options = { visitor, models, isPlain, deliveries: queue.deliveries };
     send(response, 200, await jobPage(queueFor(response), params.id, options));
   });
   pages.post(

@@ -6,11 +6,13 @@ import type { JobView } from '../../src/job/view.ts';
 import type { JobDetail } from '../../src/job-store/result.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { answerOf } from '../../src/responses/response.ts';
+import type { DeliveryQueue } from '../../src/webhooks/deliveries.ts';
 import { DataScript, type Document, SafeHtml, Section } from './document.tsx';
 import { afterEvent, type JobState, stateOf } from './job-state.ts';
 import { JobFacts, LiveJob, titleOf } from './live-job.tsx';
 import { markdownFrom } from './markdown.ts';
 import type { Visitor } from './navigation.tsx';
+import { Webhook, webhookOf } from './webhook.tsx';
 
 /** How long the server reads the events of a job for its page, in milliseconds. */
 const READING_MS = { finished: 1000, unfinished: 150 };
@@ -23,6 +25,8 @@ export interface JobPageOptions {
   readonly models: readonly string[];
   /** Whether the answer is shown as it came, and not as Markdown. */
   readonly isPlain: boolean;
+  /** The webhooks of this instance; undefined: it sends none. */
+  readonly deliveries: DeliveryQueue | undefined;
 }
 
 /**
@@ -33,10 +37,10 @@ export interface JobPageOptions {
 export async function jobPage(
   queue: TenantQueue,
   id: string,
-  { visitor, models, isPlain }: JobPageOptions,
+  { visitor, models, isPlain, deliveries }: JobPageOptions,
 ): Promise<Document> {
   const detail = await queue.inspect(id);
-  const state = await readState(queue, detail.job);
+  const [state, webhook] = await Promise.all([readState(queue, detail.job), webhookOf(deliveries, detail)]);
   const { job } = state;
   const isOver = isFinishedJob(job);
   return {
@@ -58,6 +62,7 @@ export async function jobPage(
         <div id="facts">
           <JobFacts state={state} />
         </div>
+        <Webhook webhook={webhook} />
         <Asked detail={detail} />
         <DataScript id="state" data={state} />
       </>

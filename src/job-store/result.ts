@@ -45,6 +45,8 @@ export interface JobDetail {
   request: Record<string, unknown>;
   /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
+  /** The URL to which the job's end is sent; undefined: none. */
+  webhook?: string | undefined;
   /** The response of a completed job, as the upstream sent it; undefined for any other job. */
   response: StoredResponse | undefined;
 }
@@ -54,7 +56,7 @@ export interface JobDetail {
  * has none.
  */
 export function jobDetailFrom(
-  { view, refusal }: JobReading,
+  { view, refusal, webhook }: JobReading,
   data: string,
   response: string | null,
 ): JobDetail {
@@ -62,6 +64,7 @@ export function jobDetailFrom(
     job: view,
     request: requestFrom(parseExact(data), view.model),
     refusal,
+    webhook,
     response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
   };
 }

@@ -86,6 +86,36 @@ export async function enqueueDelivery(
   );
 }
 
+/** DeliveryState says how far the webhook of a job's end has come. */
+export interface DeliveryState {
+  /**
+   * `unknown`: there is no delivery, because a worker has not enqueued it yet, or because it was kept for
+   * long enough. `sending`: it is being sent, or waits for its turn. `retrying`: it waits for its next try.
+   */
+  state: 'unknown' | 'sending' | 'retrying' | 'delivered' | 'given up';
+  /** How many tries have ended. */
+  tries: number;
+  /** What the receiver answered last, or why it could not be reached; undefined: no try has failed. */
+  why: string | undefined;
+  /** When the delivery ended, in Unix milliseconds; undefined: it has not ended. */
+  endedAt: number | undefined;
+}
+
+const STATES: Readonly<Record<string, DeliveryState['state']>> = {
+  completed: 'delivered',
+  failed: 'given up',
+  delayed: 'retrying',
+};
+
+/** deliveryStateOf reads how far the webhook of a job's end has come. */
+export async function deliveryStateOf(deliveries: DeliveryQueue, job: FinishedJob): Promise<DeliveryState> {
+  const found = await deliveries.getJob(webhookIdOf(job));
+  if (found === undefined) return { state: 'unknown', tries: 0, why: undefined, endedAt: undefined };
+  const state = STATES[await found.getState()] ?? 'sending';
+  const why = state === 'delivered' ? undefined : found.failedReason;
+  return { state, tries: found.attemptsMade, why, endedAt: found.finishedOn };
+}
+
 /**
  * deleteOldDeliveries deletes deliveries that were kept for long enough. Any number of workers may run it at
  * any time.

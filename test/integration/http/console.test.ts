@@ -4,7 +4,9 @@ import { gzipSync } from 'node:zlib';
 import { loadAssets } from '../../../producer/console/assets.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import type { JobView } from '../../../src/job/view.ts';
+import { eventually } from '../../support/eventually.ts';
 import { type Answer, type CallOptions, call, enqueue, reached } from '../../support/http/http-calls.ts';
+import { openWebhookReceiver } from '../../support/http/webhook-receiver.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 const HOSTILE = `</script><script>alert(1)</script><img src=x onerror=alert(1)>`;
@@ -13,12 +15,16 @@ const KEYS: ApiKey[] = [
   { name: 'alice', secret: 'the-key-of-alice-1234' },
   { name: 'bob', secret: 'the-key-of-bob-123456' },
 ];
+const WEBHOOK_SECRET = `whsec_${Buffer.from('a key of thirty-two bytes, or so').toString('base64')}`;
 const MOST_SCRIPT_BYTES = 60_000;
 
 describe('the page of a job', () => {
   let instance: Instance;
   beforeAll(async () => {
-    instance = await startInstance({ simulator: { answer: () => `# The answer\n\n${HOSTILE}` } });
+    instance = await startInstance({
+      simulator: { answer: () => `# The answer\n\n${HOSTILE}` },
+      webhooksOut: { secret: WEBHOOK_SECRET, retryDelaysMs: [10] },
+    });
   });
   afterAll(() => instance.stop());
 
@@ -102,6 +108,32 @@ describe('the page of a job', () => {
 
     expect(await press(id, 'delete')).toMatchObject({ status: 303, headers: { location: '/console/jobs' } });
     expect(await page(`/console/jobs/${id}`)).toMatchObject({ status: 404 });
+  });
+
+  it('shows how far the webhook of a job has come, without what its query may tell', async () => {
+    const receiver = await openWebhookReceiver((n) => (n === 0 ? 503 : 200));
+    try {
+      const url = `${receiver.url}?token=s3cret`;
+      const later = await enqueue(instance.url, {
+        question: 'Later?',
+        delay_ms: 86_400_000,
+        webhook_url: url,
+      });
+      const shown = async (id: string): Promise<string> => String((await page(`/console/jobs/${id}`)).body);
+      expect(await shown(later.id)).toContain('<dd>when the job has ended</dd>');
+
+      const { id } = await enqueue(instance.url, { question: 'Heard?', webhook_url: url });
+      await eventually(async () => {
+        const html = await shown(id);
+        expect(html).toContain('<dd>✓ delivered</dd>');
+        expect(html).toContain('<dt>Tries</dt><dd>2</dd>');
+        expect(html).toContain(`<code>${receiver.url}?…</code>`);
+        expect(html).not.toContain('s3cret');
+      });
+      expect(receiver.received).toHaveLength(2);
+    } finally {
+      await receiver.close();
+    }
   });
 
   it('shows a refusal as a page', async () => {
