@@ -126,29 +126,55 @@ function watchConnection(connection: Redis, { silentMs, onTime }: WatchOptions, 
 }
 
 /**
- * watchSubscriber pings the connection on which a cluster's client subscribes. The client does not expose
- * that connection, but the server answers `UNSUBSCRIBE` there, even for a channel without a subscription.
+ * watchSubscriber keeps the subscriptions of a cluster's client. They are on a connection of their own, which
+ * the client does not expose, but the server answers `UNSUBSCRIBE` there, even for a channel without a
+ * subscription, with the number of the subscriptions that are left. After a node has hung, that connection may
+ * be missing, or may have lost channels: ioredis subscribes them again once, and gives up silently.
  */
 function watchSubscriber(cluster: Cluster, onCut: Cut): void {
-  let askedAt: number | undefined;
+  const subscribe = cluster.subscribe.bind(cluster) as (...channels: string[]) => Promise<unknown>;
+  const unsubscribe = cluster.unsubscribe.bind(cluster) as typeof subscribe;
+  const wanted = new Set<string>();
+  cluster.subscribe = ((...channels: string[]) => {
+    for (const channel of channels) wanted.add(channel);
+    return subscribe(...channels);
+  }) as never;
+  cluster.unsubscribe = ((...channels: string[]) => {
+    for (const channel of channels) wanted.delete(channel);
+    return unsubscribe(...channels);
+  }) as never;
+
+  let asking: Promise<void> | undefined;
+  /** The time of the first beat since the last answer. */
+  let silentSince: number | undefined;
   let lastBeatAt = performance.now();
+  const hear = async (left: unknown): Promise<void> => {
+    silentSince = undefined;
+    if (Number(left) < wanted.size) await subscribe(...wanted);
+  };
+  const ask = (): void => {
+    // Without an answer the next beats ask again, until the connection counts as silent.
+    const mine = unsubscribe('o3q:heartbeat')
+      .then(hear)
+      .catch(() => {})
+      .finally(() => {
+        if (asking === mine) asking = undefined;
+      });
+    asking = mine;
+  };
   const beat = (): void => {
     const now = performance.now();
     const stoodStill = now - lastBeatAt > 2 * BEAT_MS;
     lastBeatAt = now;
-    if (cluster.status !== 'ready') askedAt = undefined;
-    else if (askedAt === undefined) {
-      askedAt = now;
-      const answered = (): void => {
-        askedAt = undefined;
-      };
-      cluster.unsubscribe('o3q:heartbeat').then(answered, answered);
-    } else if (stoodStill) askedAt = now;
-    else if (now - askedAt >= SILENT_MS) {
-      askedAt = undefined;
+    if (cluster.status !== 'ready') silentSince = undefined;
+    else if (silentSince === undefined || stoodStill) silentSince = now;
+    else if (now - silentSince >= SILENT_MS) {
+      [asking, silentSince] = [undefined, undefined];
       onCut(new Error(`The cluster's node with the subscriptions has sent nothing for ${SILENT_MS} ms`));
       reconnect(cluster);
+      return;
     }
+    if (silentSince !== undefined && asking === undefined) ask();
   };
   const timer = setInterval(beat, BEAT_MS);
   timer.unref();
