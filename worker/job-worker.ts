@@ -53,8 +53,8 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
 
 /**
  * SteadyLockManager renews the locks of a worker's jobs by the monotonic clock. BullMQ's own lock manager
- * (bullmq 6.7.0) compares times of the machine's clock: after a step back of ten minutes it renews no lock for
- * ten minutes, so the locks expire and other workers take the jobs.
+ * (bullmq 6.7.0) compares times of the machine's clock: after a step back of ten minutes it renews no lock
+ * for ten minutes, so the locks expire and other workers take the jobs.
  */
 class SteadyLockManager extends LockManager {
   override start(): void {
@@ -172,8 +172,8 @@ export class JobWorker extends Worker {
   }
 
   /**
-   * Returns the jobs that this worker holds, and whose processing has not begun: BullMQ fetches as many jobs as
-   * there are, up to the concurrency, before it processes the first.
+   * Returns the jobs that this worker holds, and whose processing has not begun: BullMQ fetches as many jobs
+   * as there are, up to the concurrency, before it processes the first.
    */
   fetched(): Job[] {
     return [...this.#fetched.values()];

@@ -4,7 +4,9 @@ import { defineScript } from '../../src/redis/script.ts';
 import { OUR_MODEL, OUR_PREFIX } from './rig.ts';
 
 const PER_CALL = 1000;
-/** Clones are this far apart in time, in milliseconds. They are older than the jobs that they are copies of. */
+/**
+ * Clones are this far apart in time, in milliseconds. They are older than the jobs that they are copies of.
+ */
 const APART_MS = 10;
 
 /**

@@ -21,8 +21,8 @@ const NAMES = new Map(SCRIPTS.map(({ sha, name }) => [sha, name]));
 const MONITORED = /^\+[\d.]+ \[\d+ (\S+)\] "([^"]*)"(?: "([^"]*)")?/;
 
 /**
- * countCommands starts to count with MONITOR. Its output is read from a plain socket: ioredis fails if the first
- * line comes in the same packet as the reply to MONITOR.
+ * countCommands starts to count with MONITOR. Its output is read from a plain socket: ioredis fails if the
+ * first line comes in the same packet as the reply to MONITOR.
  */
 export async function countCommands(redisUrl: string): Promise<CommandCounter> {
   const { hostname, port } = new URL(redisUrl);
@@ -48,7 +48,9 @@ export async function countCommands(redisUrl: string): Promise<CommandCounter> {
   };
 }
 
-/** callsPerJob returns the calls of one job beyond those of the same time without jobs, most frequent first. */
+/**
+ * callsPerJob returns the calls of one job beyond those of the same time without jobs, most frequent first.
+ */
 export function callsPerJob(
   busy: { calls: Calls; seconds: number },
   idle: { calls: Calls; seconds: number },

@@ -7,7 +7,9 @@ import { startLiveDisplay } from './live-display.ts';
 
 const TICK_MS = 1000;
 
-/** Silence says why a job says nothing: as a line with a clock on a terminal, elsewhere as a line per status. */
+/**
+ * Silence says why a job says nothing: as a line with a clock on a terminal, elsewhere as a line per status.
+ */
 export interface Silence {
   /** The job says nothing, and this is how it stands. */
   begin(job: JobView): void;

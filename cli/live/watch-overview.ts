@@ -9,7 +9,10 @@ import type { Terminal } from '../display/terminal.ts';
 import { linesOf } from '../display/wrapped-text.ts';
 import type { Totals } from './job-watch.ts';
 
-/** The lines that are neither totals, reasons nor jobs: two empty ones, the table's head, the foot, the cursor. */
+/**
+ * The lines that are neither totals, reasons nor jobs: two empty ones, the table's head, the foot, the
+ * cursor.
+ */
 const OTHER_LINES = 5;
 
 /**

@@ -16,8 +16,8 @@ import { countsText, KINDS } from './kinds.ts';
 const LOOK_MS = 500;
 
 /**
- * watchAction shows how far a long action has come, until it has ended or Ctrl-C leaves it running, and sets the
- * exit code.
+ * watchAction shows how far a long action has come, until it has ended or Ctrl-C leaves it running, and sets
+ * the exit code.
  */
 export async function watchAction(
   context: CommandContext,

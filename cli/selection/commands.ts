@@ -20,7 +20,10 @@ interface SelectionOptions extends FilterOptions {
   json?: true;
 }
 
-/** registerSelectionCommands adds the commands that cancel, retry or delete jobs, and the one for their actions. */
+/**
+ * registerSelectionCommands adds the commands that cancel, retry or delete jobs, and the one for their
+ * actions.
+ */
 export function registerSelectionCommands(program: Command, context: CommandContext): void {
   for (const kind of ['cancel', 'retry', 'delete'] as const) registerKind(program, context, kind);
   program

@@ -1,4 +1,6 @@
-/** STYLE is the style sheet of all pages of the console: dark or light as the system is, from 390 pixels on. */
+/**
+ * STYLE is the style sheet of all pages of the console: dark or light as the system is, from 390 pixels on.
+ */
 export const STYLE = `
 :root {
   color-scheme: light dark;

@@ -83,8 +83,8 @@ export function securityHeaders(): RequestHandler {
       },
       strictTransportSecurity: false,
       xFrameOptions: { action: 'deny' },
-      // With helmet's `no-referrer` a browser sends `Origin: null` with the form of the login page, which then
-      // looks foreign.
+      // With helmet's `no-referrer` a browser sends `Origin: null` with the form of the login page, which
+      // then looks foreign.
       referrerPolicy: { policy: 'same-origin' },
     }),
   );

@@ -55,8 +55,8 @@ function pageAt(basePath: string): string {
 
 /**
  * The script is a file of its own, since the policy forbids scripts inside the page. The validator is off,
- * because it is another company's server. Swagger UI has colours for the dark, but no layout of ours that turns
- * them on.
+ * because it is another company's server. Swagger UI has colours for the dark, but no layout of ours that
+ * turns them on.
  */
 const START = `const dark = matchMedia('(prefers-color-scheme: dark)');
 const follow = () => document.documentElement.classList.toggle('dark-mode', dark.matches);

@@ -32,8 +32,8 @@ export type Admission = {
   readonly request: CreateRequest;
   readonly faults: Faults;
   /**
-   * The question's key in the counts of faults. A create that has met its fault is counted under this key, and
-   * `sim_times` limits the count. undefined: this create is not counted.
+   * The question's key in the counts of faults. A create that has met its fault is counted under this key,
+   * and `sim_times` limits the count. undefined: this create is not counted.
    */
   readonly countKey: string | undefined;
 };

@@ -19,7 +19,9 @@ import { type ActionAccess, FAILED, finishAction, readAction, type StoredAction 
 
 /** How many jobs of one action are touched in a second, at most: about a tenth of what Redis can do. */
 export const JOBS_PER_SECOND = 500;
-/** How long a process is lent an action, and how often it renews that (ms). Until then a wish to stop waits. */
+/**
+ * How long a process is lent an action, and how often it renews that (ms). Until then a wish to stop waits.
+ */
 const LEASE_MS = 5000;
 const RENEW_MS = 500;
 /** How often a process looks for actions whose process has died, in milliseconds. */
@@ -42,8 +44,8 @@ export interface ActionRunnerOptions {
 }
 
 /**
- * createActionRunner drives actions: it walks the jobs of their selections and changes each. Every producer and
- * every worker has a runner. An action is lent to one of them at a time, in one model after the other.
+ * createActionRunner drives actions: it walks the jobs of their selections and changes each. Every producer
+ * and every worker has a runner. An action is lent to one of them at a time, in one model after the other.
  */
 export function createActionRunner(
   access: ActionAccess,
@@ -115,8 +117,9 @@ async function driveAction(
 }
 
 /**
- * Drives an action in one model. `left`: another process drives it, or this one stops. The place in the part is
- * written by each step itself, so a crash between any two lines leaves a part that another process goes on with.
+ * Drives an action in one model. `left`: another process drives it, or this one stops. The place in the part
+ * is written by each step itself, so a crash between any two lines leaves a part that another process goes on
+ * with.
  */
 async function drivePart(
   access: ActionAccess,

@@ -55,7 +55,8 @@ export async function countSelection(
   filter: SearchFilter,
 ): Promise<Selection> {
   const stopAt = performance.now() + COUNTS_FOR_MS;
-  // The indexes do not know the status of a job that has not ended. All of them have the jobs of other statuses.
+  // The indexes do not know the status of a job that has not ended. All of them have the jobs of other
+  // statuses.
   const index = filter.index ?? indexFor(filter.status);
   const needsView = index === 'all' || (index === 'live' && filter.status !== undefined);
   let matching = 0;

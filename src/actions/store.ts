@@ -109,7 +109,9 @@ export async function newestActions(
   return found.slice(0, LISTED);
 }
 
-/** requestStop writes the wish that an action stops. The runner that drives it reads the wish within a second. */
+/**
+ * requestStop writes the wish that an action stops. The runner that drives it reads the wish within a second.
+ */
 export async function requestStop({ redis, prefix }: ActionAccess, id: string): Promise<void> {
   await redis.hsetnx(actionKeysOf(prefix).action(id), 'stop_requested_at', serverTime(redis));
 }

@@ -1,6 +1,7 @@
 /**
  * inBatches returns a function that collects items and works on them together: the items of one turn of the
- * event loop are one batch, or several of `most` items. An item that comes alone is worked on in the same turn.
+ * event loop are one batch, or several of `most` items. An item that comes alone is worked on in the same
+ * turn.
  *
  * @param work returns what became of each item, in the order of the items. When it throws, all items of the
  * batch fail with its error.

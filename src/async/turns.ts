@@ -45,7 +45,9 @@ interface Member {
 
 /** Turns begin at multiples of this time, in milliseconds. One timer then serves many members. */
 const TICK_MS = 25;
-/** A turn that no member takes within this time (ms) is lost, so that turns do not come in one burst later. */
+/**
+ * A turn that no member takes within this time (ms) is lost, so that turns do not come in one burst later.
+ */
 const KEPT_MS = 250;
 /** Shorter pauses count as this long, in milliseconds, when the lateness of members is compared. */
 const SHORTEST_MS = 250;
@@ -59,8 +61,8 @@ const QUEUES_PER_OCTAVE = 8;
  * members' own pauses: when there are too few turns, all pauses become longer by the same factor.
  *
  * At most `uselessPerSecond` turns a second begin, and besides them `1 + moreAfterUseful` for each useful
- * one. So thousands of members whose work becomes useful at the same time have their turns as fast as `atOnce`
- * allows.
+ * one. So thousands of members whose work becomes useful at the same time have their turns as fast as
+ * `atOnce` allows.
  */
 export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnLimits): Turns {
   let members = 0;
@@ -76,7 +78,9 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
   const resting = new Map<number, Set<Member>>();
   /** The first tick in which rests have not ended. */
   let nextTick = 0;
-  /** Members that have rested enough for a turn, in the order of time. Each queue has pauses of one length. */
+  /**
+   * Members that have rested enough for a turn, in the order of time. Each queue has pauses of one length.
+   */
   const queues = new Map<number, Set<Member>>();
   const woken = new Set<Member>();
 

@@ -61,8 +61,8 @@ const KEPT_S = 90 * 86_400;
 const MS_PER_S = 1000;
 
 /**
- * createAudit keeps the audit log in one stream for all, and one for each tenant, so that a page costs what it
- * shows. Entries are kept for 90 days.
+ * createAudit keeps the audit log in one stream for all, and one for each tenant, so that a page costs what
+ * it shows. Entries are kept for 90 days.
  */
 export function createAudit(redis: RedisClient, prefix: string, onError: (error: Error) => void): Audit {
   const all = `${prefix}:{audit}`;

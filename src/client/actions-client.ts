@@ -13,8 +13,8 @@ import { argumentRefused, unexpectedResponse } from './client-error.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * ActionsClient calls the long actions of an instance over HTTP. A start is sent once: after `answer_lost`, look
- * for the action with `list`.
+ * ActionsClient calls the long actions of an instance over HTTP. A start is sent once: after `answer_lost`,
+ * look for the action with `list`.
  */
 export class ActionsClient implements JobActions {
   readonly #transport: Transport;

@@ -231,8 +231,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Reads a job before a long wait: a wait of minutes survives a restart of the instance, but a wrong URL or id
-   * is reported at once. Returns undefined for a short wait.
+   * Reads a job before a long wait: a wait of minutes survives a restart of the instance, but a wrong URL or
+   * id is reported at once. Returns undefined for a short wait.
    */
   async #readBeforeWait(id: string, waitMs: number, signal?: AbortSignal): Promise<JobView | undefined> {
     return waitMs > SHORT_WAIT_MS ? this.#read(id, signal, this.#patienceMs) : undefined;

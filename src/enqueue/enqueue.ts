@@ -11,9 +11,9 @@ import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.
 
 const MOST_IN_BULK = 1000;
 /**
- * How many calls of one turn of the event loop share a script. Sixteen take a third less of Redis' time for each
- * job. Of more, Redis does nothing while the producer reads them, and the producer nothing while Redis stores
- * them (docs/BENCHMARKS.md has the figures).
+ * How many calls of one turn of the event loop share a script. Sixteen take a third less of Redis' time for
+ * each job. Of more, Redis does nothing while the producer reads them, and the producer nothing while Redis
+ * stores them (docs/BENCHMARKS.md has the figures).
  */
 const CALLS_AT_ONCE = 16;
 

@@ -74,8 +74,8 @@ async function upstreamOf(
 }
 
 /**
- * Says what a new job would wait for. Its position is an estimate: as many jobs of each other tenant as wait of
- * its own go before it, because tenants take turns.
+ * Says what a new job would wait for. Its position is an estimate: as many jobs of each other tenant as wait
+ * of its own go before it, because tenants take turns.
  */
 async function waitingFor(
   { redis, models }: QueueAccess,

@@ -125,7 +125,9 @@ function reused(why: string): QueueError {
   );
 }
 
-/** needsClaims says whether the models are in different slots, so that no script can look into all of them. */
+/**
+ * needsClaims says whether the models are in different slots, so that no script can look into all of them.
+ */
 function needsClaims({ redis, queues }: QueueAccess): boolean {
   return redis instanceof Cluster && queues.size > 1;
 }

@@ -12,7 +12,9 @@ const REMEMBERED_MS = 2000;
 
 /** CompletionWaiters let callers wait for the end of jobs. */
 export interface CompletionWaiters {
-  /** Whether the waiters listen on these channels, so that a wait need not subscribe before its first look. */
+  /**
+   * Whether the waiters listen on these channels, so that a wait need not subscribe before its first look.
+   */
   isListening(channels: readonly string[]): boolean;
   /**
    * Calls `look` now, and again whenever the job may have finished, until it returns something.

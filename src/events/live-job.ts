@@ -51,8 +51,8 @@ const TRY_AGAIN_MS = 1000;
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 /**
- * How often the worker of an active job is told that the job is watched, in milliseconds. The worker remembers
- * it for 25 s.
+ * How often the worker of an active job is told that the job is watched, in milliseconds. The worker
+ * remembers it for 25 s.
  */
 const TELL_WORKER_EVERY_MS = 10_000;
 
@@ -138,8 +138,8 @@ function startSharedJob(
   };
 
   /**
-   * Tells the worker of an active job that the job is watched, so that it writes the log often. An attempt that
-   * has just begun is told at once. The subscription is active before that, so no entry is missed.
+   * Tells the worker of an active job that the job is watched, so that it writes the log often. An attempt
+   * that has just begun is told at once. The subscription is active before that, so no entry is missed.
    */
   const tellWorker = (status: JobStatus | undefined, isNews: boolean): void => {
     const now = performance.now();

@@ -175,7 +175,9 @@ async function runForget(
   return (await queue.bullmq.remove(bullId)) === 0 ? 'unfinished' : 'deleted';
 }
 
-/** Returns the headers with which the responses of a job are deleted, as JSON; '': the upstream stores none. */
+/**
+ * Returns the headers with which the responses of a job are deleted, as JSON; '': the upstream stores none.
+ */
 async function deletionHeaders(redis: RedisClient, jobKey: string): Promise<string> {
   const data: unknown = JSON.parse((await redis.hget(jobKey, 'data')) ?? 'null');
   return isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '';

@@ -11,7 +11,9 @@ export interface IndexEntry {
   createdAt: number;
 }
 
-/** TimeRange bounds when jobs were created, in Unix milliseconds: `sinceMs` inclusive, `untilMs` exclusive. */
+/**
+ * TimeRange bounds when jobs were created, in Unix milliseconds: `sinceMs` inclusive, `untilMs` exclusive.
+ */
 export interface TimeRange {
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;

@@ -59,8 +59,8 @@ export interface JobFilter {
 /** JobQuery selects the jobs to list; without fields it selects all. */
 export interface JobQuery extends JobFilter {
   /**
-   * The beginning or the end of the id; the `job_` at its beginning may be left out. There is one page of such
-   * jobs, of `limit` at most, so it takes no `cursor`.
+   * The beginning or the end of the id; the `job_` at its beginning may be left out. There is one page of
+   * such jobs, of `limit` at most, so it takes no `cursor`.
    */
   id?: string | undefined;
   /** The most jobs on a page, 1 to 100. Default 20. */
@@ -91,15 +91,15 @@ export interface JobQueueError extends Error {
 }
 
 /**
- * JobActions cancels, retries or deletes all jobs that match a filter. An action is carried out by producers and
- * workers, so it goes on when the process that has started it ends. It touches each job once.
+ * JobActions cancels, retries or deletes all jobs that match a filter. An action is carried out by producers
+ * and workers, so it goes on when the process that has started it ends. It touches each job once.
  */
 export interface JobActions {
   /** Counts the jobs that an action would touch, and what they have cost so far. */
   count(kind: ActionKind, filter: JobFilter, options?: CallOptions): Promise<Selection>;
   /**
-   * Starts an action over the jobs that match the filter now. A retry without a status retries failed jobs only.
-   * Watch it with `get`.
+   * Starts an action over the jobs that match the filter now. A retry without a status retries failed jobs
+   * only. Watch it with `get`.
    * @throws {JobQueueError} `too_many_actions`
    */
   start(kind: ActionKind, filter: JobFilter, options?: CallOptions): Promise<Action>;

@@ -77,8 +77,8 @@ local function refundTag(tenant, step)
   if queued then redis.call('ZADD', queuedTenants, refunded, tenant) end
 end
 
--- Refunds the start of a job that goes back. A response that was bought has used the quota, and a create whose
--- outcome is unknown may have.
+-- Refunds the start of a job that goes back. A response that was bought has used the quota, and a create
+-- whose outcome is unknown may have.
 local function refundStart(tenant, runKey)
   local fields = redis.call('HMGET', runKey, 'tag_step', 'purchase_mark')
   redis.call('HDEL', runKey, 'tag_step')

@@ -3,13 +3,13 @@ import { defineScript } from '../redis/script.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * dispatchFairQueue is a dispatcher's step in the fair queue: it starts jobs that have a reservation, and then
- * returns the next jobs in the order in which they would be started.
+ * dispatchFairQueue is a dispatcher's step in the fair queue: it starts jobs that have a reservation, and
+ * then returns the next jobs in the order in which they would be started.
  *
- * It starts a job by taking it out of the fair queue and putting it into BullMQ's list of waiting jobs, where any
- * worker takes it. In the same step it checks that the job is still in the fair queue, because its caller may
- * have cancelled it, and that Bull Board's settings allow the start. `starts` has for each job: its id, its
- * tenant, the upstream model whose quota it has reserved, how many tokens, and its cost.
+ * It starts a job by taking it out of the fair queue and putting it into BullMQ's list of waiting jobs, where
+ * any worker takes it. In the same step it checks that the job is still in the fair queue, because its caller
+ * may have cancelled it, and that Bull Board's settings allow the start. `starts` has for each job: its id,
+ * its tenant, the upstream model whose quota it has reserved, how many tokens, and its cost.
  *
  * With `most` above 0 it looks at the queue, and tidies up:
  *
@@ -20,12 +20,12 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
  * - pauses whose time is over end, and entries whose job a BullMQ client has removed are removed too.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{for each of starts 1, or 0
- * when it may not start}`, and after a look also `{jobs that Bull Board allows to start (-1 for any number), ms
- * until it allows more (0: not known), its settings…}, started jobs that no worker has taken yet, ms until the
- * next delayed job is due, the next pause of a tenant ends or the next deadline passes (-1 for none), {id,
- * tenant, options, bytes of data, tag of its tenant}…`. The order is exact where a tenant's jobs all cost the
- * same. Behind the `most` jobs comes the first job of up to eight further tenants.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{for each of starts 1,
+ * or 0 when it may not start}`, and after a look also `{jobs that Bull Board allows to start (-1 for any
+ * number), ms until it allows more (0: not known), its settings…}, started jobs that no worker has taken yet,
+ * ms until the next delayed job is due, the next pause of a tenant ends or the next deadline passes (-1 for
+ * none), {id, tenant, options, bytes of data, tag of its tenant}…`. The order is exact where a tenant's jobs
+ * all cost the same. Behind the `most` jobs comes the first job of up to eight further tenants.
  */
 export const dispatchFairQueue = defineScript({
   name: 'fair-queue.dispatch',

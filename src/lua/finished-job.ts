@@ -10,13 +10,13 @@ export type RetryAnswer = 'missing' | 'completed' | 'unfinished' | 'unsettled' |
 
 /**
  * retryJobScript begins a new run of a failed or cancelled job, in one step: the job goes back to BullMQ's
- * waiting jobs as `reprocessJob` of bullmq 6.7.0 moves it, and our record is cleared. A worker then puts it into
- * the fair queue.
+ * waiting jobs as `reprocessJob` of bullmq 6.7.0 moves it, and our record is cleared. A worker then puts it
+ * into the fair queue.
  *
- * `endedBefore` (ms, '' for any) is the latest end of a run that may be retried: so an action never retries its
- * own retry. Returns a `RetryAnswer`. 'unsettled': our record says that the job has ended, and BullMQ does not know
- * it yet. 'later': the run has ended later than `endedBefore`. For an action it may be an `ActionRefusal`, and the
- * answer is counted.
+ * `endedBefore` (ms, '' for any) is the latest end of a run that may be retried: so an action never retries
+ * its own retry. Returns a `RetryAnswer`. 'unsettled': our record says that the job has ended, and BullMQ
+ * does not know it yet. 'later': the run has ended later than `endedBefore`. For an action it may be an
+ * `ActionRefusal`, and the answer is counted.
  */
 export const retryJobScript = defineScript({
   name: 'job.retry',
@@ -76,7 +76,9 @@ return answer
 `,
 });
 
-/** ForgetAnswer is what `forgetJobScript` found; it deletes nothing unless it answers 'deleted' or 'bound'. */
+/**
+ * ForgetAnswer is what `forgetJobScript` found; it deletes nothing unless it answers 'deleted' or 'bound'.
+ */
 export type ForgetAnswer = 'missing' | 'unfinished' | 'later' | 'bound' | 'deleted';
 
 /**
@@ -85,9 +87,10 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'later' | 'bound' | 'delet
  * checks the job's state in the same step, so that a job that is being retried at this moment keeps the
  * record of its new run.
  *
- * 'bound': the job belongs to another one (a parent, children, a deduplication), so BullMQ must delete its job
- * itself. A crash before that leaves a finished job that no list shows. It can be deleted again, and is removed
- * at the end of its retention. `endedBefore` and what an action may answer are as for `retryJobScript`.
+ * 'bound': the job belongs to another one (a parent, children, a deduplication), so BullMQ must delete its
+ * job itself. A crash before that leaves a finished job that no list shows. It can be deleted again, and is
+ * removed at the end of its retention. `endedBefore` and what an action may answer are as for
+ * `retryJobScript`.
  *
  * Returns a `ForgetAnswer`.
  */

@@ -11,8 +11,8 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun. In the
  * same step it checks for a cancel mark. A cancel that comes before this step leaves the mark, and the worker
  * ends the job. A cancel that comes after this step finds a job that is not active, and the cancel script
- * itself ends the job. A job that will have its turn again, and has bought nothing, does not pay for two turns:
- * the same step refunds the tag of its tenant.
+ * itself ends the job. A job that will have its turn again, and has bought nothing, does not pay for two
+ * turns: the same step refunds the tag of its tenant.
  *
  * `target` is
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running

@@ -12,9 +12,9 @@ export const jobState = defineLibrary({
   args: ['id'],
   uses: [parked],
   lua: /* lua */ `
--- Returns name, timestamp, options, finishedOn, failedReason, returnvalue, processedOn. The timestamp is false
--- for what is not a job: BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs, and an id may
--- name one of them.
+-- Returns name, timestamp, options, finishedOn, failedReason, returnvalue, processedOn. The timestamp is
+-- false for what is not a job: BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs, and an id
+-- may name one of them.
 local function jobFields()
   local fields = redis.pcall('HMGET', job,
     'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue', 'processedOn')
@@ -124,8 +124,8 @@ end
 });
 
 /**
- * finishedIndexes are the indexes of finished jobs: by status, and of failed jobs by their code. The codes are
- * those of src/errors/failure.ts, so there are few.
+ * finishedIndexes are the indexes of finished jobs: by status, and of failed jobs by their code. The codes
+ * are those of src/errors/failure.ts, so there are few.
  */
 export const finishedIndexes = defineLibrary({
   keys: ['indexCompleted', 'indexFailed', 'indexCancelled', 'errorIndexPrefix', 'errorCodes'],
@@ -148,8 +148,8 @@ end
 });
 
 /**
- * metadataIndexes are the indexes of jobs by their metadata. The options of a job name its terms, so that they
- * can be removed with the job. Jobs of other BullMQ clients have no terms.
+ * metadataIndexes are the indexes of jobs by their metadata. The options of a job name its terms, so that
+ * they can be removed with the job. Jobs of other BullMQ clients have no terms.
  */
 export const metadataIndexes = defineLibrary({
   keys: ['metadataIndexPrefix'],

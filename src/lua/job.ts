@@ -10,10 +10,10 @@ import { livingWorkers } from './workers/heartbeats.ts';
  * readJobScript reads at one instant everything that a view of a job is made of.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
- * dispatchers write. Returns false when there is no such job, else the JSON of `[state, open (1 or 0), due (ms or
- * false), [setting of Bull Board that allows no start ('' for none), its settings…], living workers of the
- * model, fields of the job, record, position]`. Settings and workers are false for a job that does not wait.
- * A record without fields is `{}`.
+ * dispatchers write. Returns false when there is no such job, else the JSON of `[state, open (1 or 0), due
+ * (ms or false), [setting of Bull Board that allows no start ('' for none), its settings…], living workers of
+ * the model, fields of the job, record, position]`. Settings and workers are false for a job that does not
+ * wait. A record without fields is `{}`.
  *
  * After a retry by hand whose run has not begun yet, the record is that of the new run. The position is false
  * for a job that is not in the fair queue, else `{jobs before it, how many of these belong to its tenant, why
@@ -87,8 +87,8 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'changed' | 'can
  * - An active job gets a durable mark, then its worker gets a message.
  *
  * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': the job was cancelled
- * before. 'changed': the job is not in `onlyState`. 'cancelling': the job is active, and its worker was sent a
- * message. For an action it may be an `ActionRefusal`, and the answer is counted.
+ * before. 'changed': the job is not in `onlyState`. 'cancelling': the job is active, and its worker was sent
+ * a message. For an action it may be an `ActionRefusal`, and the answer is counted.
  *
  * `onlyState` is the state in which alone the job is cancelled, '' for any.
  */

@@ -54,7 +54,8 @@ return { 'ok', markedToken and 1 or 0 }
 /**
  * forgottenPurchase tells whether a record has lost a purchase: a failover or a restart of Redis loses the
  * last writes, perhaps a purchase mark or the id of a response. `fencingToken` and `responseId` ('' while the
- * create is under way) name the purchase. `bought` is the key of that response, and lives for `boughtSeconds`.
+ * create is under way) name the purchase. `bought` is the key of that response, and lives for
+ * `boughtSeconds`.
  */
 const forgottenPurchase = defineLibrary({
   keys: ['job', 'run', 'bought'],

@@ -89,9 +89,10 @@ end
  * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
  *
  * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
- * record, or the create whose mark is there; without either nothing is booked), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced),
- * `usage` (JSON), `estimated` ('1' or ''). An estimate with `look_at` (ms, or '') is kept until the upstream
- * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks the upstream.
+ * record, or the create whose mark is there; without either nothing is booked), `tenant`, `input`, `cached`,
+ * `output`, `reasoning`, `nano_usd` ('' for unpriced), `usage` (JSON), `estimated` ('1' or ''). An estimate
+ * with `look_at` (ms, or '') is kept until the upstream says what was used; `since` (ms), `job` and `headers`
+ * (JSON) are for the worker that asks the upstream.
  */
 export const usageBooking = defineLibrary({
   keys: ['run', 'usage'],

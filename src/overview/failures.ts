@@ -43,8 +43,8 @@ interface Gathered {
 }
 
 /**
- * readFailures groups the newest failed jobs by code and message. It looks at 5,000 jobs at most, and for half a
- * second at most, so its cost does not grow with the number of jobs.
+ * readFailures groups the newest failed jobs by code and message. It looks at 5,000 jobs at most, and for
+ * half a second at most, so its cost does not grow with the number of jobs.
  *
  * @param tenant the tenant whose jobs are read; undefined: all jobs.
  */

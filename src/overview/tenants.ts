@@ -41,9 +41,9 @@ export interface Tenants {
 const MOST_TENANTS = 200;
 
 /**
- * readTenants reads the tenants of the configuration, those with waiting jobs, and those that have spent today.
- * While no model has more than 200 tenants, all of them are read. The cost grows with the number of tenants, up
- * to that, and not with the number of jobs.
+ * readTenants reads the tenants of the configuration, those with waiting jobs, and those that have spent
+ * today. While no model has more than 200 tenants, all of them are read. The cost grows with the number of
+ * tenants, up to that, and not with the number of jobs.
  *
  * @param only the only tenant to read; undefined: all tenants.
  */

@@ -31,8 +31,8 @@ const RESERVED_SHARE = 1 / 8;
 
 /**
  * slotsFor returns how many jobs a worker may hold: what is wanted, but no more than it has descriptors for.
- * A job that follows its response has one connection to the upstream. A worker without a free descriptor could
- * reach neither the upstream nor a Redis that has restarted.
+ * A job that follows its response has one connection to the upstream. A worker without a free descriptor
+ * could reach neither the upstream nor a Redis that has restarted.
  *
  * @param models the number of models. Each gets at least one job.
  */

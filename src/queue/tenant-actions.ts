@@ -16,8 +16,8 @@ import type { SearchFilter } from '../job-store/search.ts';
 import type { QueueCore } from './queue-core.ts';
 
 /**
- * TenantActions are the long actions as one caller sees them: a tenant selects its own jobs only, and finds only
- * the actions that it has started.
+ * TenantActions are the long actions as one caller sees them: a tenant selects its own jobs only, and finds
+ * only the actions that it has started.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */

@@ -128,8 +128,8 @@ function watchConnection(connection: Redis, { silentMs, onTime }: WatchOptions, 
 /**
  * watchSubscriber keeps the subscriptions of a cluster's client. They are on a connection of their own, which
  * the client does not expose, but the server answers `UNSUBSCRIBE` there, even for a channel without a
- * subscription, with the number of the subscriptions that are left. After a node has hung, that connection may
- * be missing, or may have lost channels: ioredis subscribes them again once, and gives up silently.
+ * subscription, with the number of the subscriptions that are left. After a node has hung, that connection
+ * may be missing, or may have lost channels: ioredis subscribes them again once, and gives up silently.
  */
 function watchSubscriber(cluster: Cluster, onCut: Cut): void {
   const subscribe = cluster.subscribe.bind(cluster) as (...channels: string[]) => Promise<unknown>;

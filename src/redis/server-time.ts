@@ -3,9 +3,9 @@ import type { Cluster, Redis } from 'ioredis';
 type RedisClient = Redis | Cluster;
 
 /**
- * ServerClock estimates the time of the server to which a client is connected. It never uses the clock of this
- * machine, once the server has told its time: it adds the monotonic time that has passed since then. So a step
- * of the machine's clock changes nothing.
+ * ServerClock estimates the time of the server to which a client is connected. It never uses the clock of
+ * this machine, once the server has told its time: it adds the monotonic time that has passed since then. So
+ * a step of the machine's clock changes nothing.
  */
 class ServerClock {
   /** The server's time (Unix ms) minus `performance.now()`. */
@@ -43,9 +43,9 @@ class ServerClock {
   }
 
   /**
-   * Learns the time from a reply to TIME. The server read its clock at some moment between the question and the
-   * reply. The estimate changes only when it lies outside that interval, so a slow reply makes a good estimate
-   * no worse.
+   * Learns the time from a reply to TIME. The server read its clock at some moment between the question and
+   * the reply. The estimate changes only when it lies outside that interval, so a slow reply makes a good
+   * estimate no worse.
    */
   hear(reply: unknown, askedAt: number): void {
     const [seconds, microseconds] = (reply as (string | number)[]).map(Number);
@@ -67,8 +67,8 @@ function clockOf(client: RedisClient): ServerClock {
 
 /**
  * serverTime returns the time of the Redis to which a client is connected, in Unix milliseconds. Use it for
- * every time that another process, or this one after a restart, may compare: the clocks of machines differ, and
- * are set forward and back. Measure durations inside one process with `performance.now()`.
+ * every time that another process, or this one after a restart, may compare: the clocks of machines differ,
+ * and are set forward and back. Measure durations inside one process with `performance.now()`.
  *
  * Until Redis has first told its time, serverTime returns the time of this machine.
  */

@@ -125,8 +125,8 @@ function knownCostOf(name: string): KnownCost | null {
   const picoOf = (usage: Parameters<typeof calcPrice>[0]): number =>
     (calcPrice(usage, name, { provider })?.total_price ?? 0) * PICO_PER_DOLLAR;
   const { input_mtok: input, output_mtok: output, ...others } = found.model_price;
-  // Some models have only one of the two prices (embeddings, transcriptions). The missing price would count as
-  // 0.
+  // Some models have only one of the two prices (embeddings, transcriptions). The missing price would count
+  // as 0.
   if (input === undefined || output === undefined) return () => null;
   const prices = [input, output, others['cache_read_mtok'], others['cache_write_mtok']];
   if (prices.some((price) => typeof price === 'object')) {

@@ -192,8 +192,8 @@ describeInChromium('the pages of the console', (windows) => {
 });
 
 /**
- * On a very busy machine a command of Redis may take longer than the producer waits for it. The page then gets
- * a 503, says so, and asks again.
+ * On a very busy machine a command of Redis may take longer than the producer waits for it. The page then
+ * gets a 503, says so, and asks again.
  */
 function isFault(complaint: string): boolean {
   return !complaint.includes('the server responded with a status of 503');

@@ -66,8 +66,8 @@ export interface CheckedJob {
 }
 
 /**
- * PreparedCreate is a create that is sent as soon as its attempt has begun: its purchase mark is written in the
- * step in which the attempt begins.
+ * PreparedCreate is a create that is sent as soon as its attempt has begun: its purchase mark is written in
+ * the step in which the attempt begins.
  */
 export interface PreparedCreate {
   fencingToken: string;

@@ -4,12 +4,12 @@ import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from './
 
 /**
  * beginPrepared begins an attempt. If this is the first start of the job, and nothing is in the way of its
- * create, the same flight to Redis marks the create and takes the reservation over. `attempt.prepared` is then
- * the create that `buy` has to send.
+ * create, the same flight to Redis marks the create and takes the reservation over. `attempt.prepared` is
+ * then the create that `buy` has to send.
  *
- * Two scripts are on their way at once, because the quota is on another slot of a Redis Cluster. A crash after
- * only one of them leaves a purchase mark without an id, or a reservation that counts as spent: the next worker
- * puts the job back into the fair queue.
+ * Two scripts are on their way at once, because the quota is on another slot of a Redis Cluster. A crash
+ * after only one of them leaves a purchase mark without an id, or a reservation that counts as spent: the
+ * next worker puts the job back into the fair queue.
  *
  * @throws {PostponedError} when the create is marked, but the reservation cannot be used.
  */
@@ -37,8 +37,8 @@ export async function beginPrepared(attempt: Attempt): Promise<Begun> {
 const SLOT_WAIT_MS = 1000;
 
 /**
- * Waits for a slot for the create. A crash meanwhile leaves what a crash before the attempt leaves: an active job
- * that has bought nothing, and a reservation that ends with its lease.
+ * Waits for a slot for the create. A crash meanwhile leaves what a crash before the attempt leaves: an active
+ * job that has bought nothing, and a reservation that ends with its lease.
  *
  * @returns undefined when no slot became free, or when something has to be decided before the create may be
  * sent.

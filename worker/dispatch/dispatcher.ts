@@ -56,8 +56,8 @@ const AT_ONCE = 32;
 const MOST_UNSENT = 64;
 /**
  * A tenant may have so many times as many of these jobs as are left for others. One tenant alone gets 48 of
- * the 64, and each further tenant three quarters of the rest: while the creates of some tenants hang, there is
- * always room for one more.
+ * the 64, and each further tenant three quarters of the rest: while the creates of some tenants hang, there
+ * is always room for one more.
  */
 const TIMES_LEFT = 3;
 /**
@@ -194,8 +194,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 }
 
 /**
- * Returns the jobs that leave each tenant its share of the unsent jobs. Jobs without a tenant share nothing: an
- * instance without keys has no tenants.
+ * Returns the jobs that leave each tenant its share of the unsent jobs. Jobs without a tenant share nothing:
+ * an instance without keys has no tenants.
  * @param unsent returns how many unsent jobs a tenant has. The untaken jobs count for each tenant, because it is
  * not known whose they are.
  */

@@ -3,7 +3,9 @@ import { recordSample, SAMPLE_EVERY_MS } from '../../src/overview/history.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 
-/** How long after the end of five minutes their sample is taken: ends of jobs may be written a little late. */
+/**
+ * How long after the end of five minutes their sample is taken: ends of jobs may be written a little late.
+ */
 const AFTER_MS = 5000;
 /** Spreads the workers of a fleet, so that they do not all begin at the same instant. */
 const JITTER_MS = 5000;

@@ -28,8 +28,8 @@ export interface RetentionOptions {
 }
 
 /**
- * keepRetention deletes jobs and deliveries whose retention is over, and stops counting jobs that were removed
- * without our scripts. It does so at once and every ten minutes until `stop`. All workers do it.
+ * keepRetention deletes jobs and deliveries whose retention is over, and stops counting jobs that were
+ * removed without our scripts. It does so at once and every ten minutes until `stop`. All workers do it.
  */
 export function keepRetention(options: RetentionOptions): { stop(): void } {
   const { redis, queues, models, deliveries, logger, onError } = options;

@@ -30,7 +30,10 @@ export interface ReserveOptions {
   ownPausedTenants: Set<string>;
   /** How many jobs may start. Default: all. */
   most?: number;
-  /** At how many jobs to look in the step that starts these, if nothing prevents further starts. Default: none. */
+  /**
+   * At how many jobs to look in the step that starts these, if nothing prevents further starts. Default:
+   * none.
+   */
   lookAt?: number;
 }
 
@@ -109,8 +112,8 @@ interface Attempted {
 }
 
 /**
- * Reserves from the first source that has the model. The last source is used even if it does not: one job must
- * find out whether the model is back.
+ * Reserves from the first source that has the model. The last source is used even if it does not: one job
+ * must find out whether the model is back.
  */
 async function reserveFromFirst(
   sources: readonly Source[],

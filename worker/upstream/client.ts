@@ -281,8 +281,8 @@ function asReply(reply: Response): Reply {
 }
 
 /**
- * Makes the error that the SDK would have thrown for an error inside a reply. Of the headers it keeps only what
- * such an error can use, because a stream lasts for minutes.
+ * Makes the error that the SDK would have thrown for an error inside a reply. Of the headers it keeps only
+ * what such an error can use, because a stream lasts for minutes.
  */
 function errorIn({ headers }: Response): (envelope: object) => Error {
   const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));

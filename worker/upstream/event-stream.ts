@@ -98,9 +98,9 @@ export async function* connected(
 export type YieldWhenBusy = () => Promise<void> | undefined;
 
 /**
- * createYieldWhenBusy returns the one `YieldWhenBusy` that all streams of a process share. Streams are read in
- * microtasks, which run before anything else. When thousands of streams have events at once, reading them may
- * take seconds, and no lock would be renewed in that time.
+ * createYieldWhenBusy returns the one `YieldWhenBusy` that all streams of a process share. Streams are read
+ * in microtasks, which run before anything else. When thousands of streams have events at once, reading them
+ * may take seconds, and no lock would be renewed in that time.
  *
  * @param busyMs for how long all streams together may go on without a pause, in milliseconds.
  */

@@ -13,8 +13,8 @@ const LIMIT = '1mb';
 const HOUR_MS = 3_600_000;
 
 /**
- * askRoutes serves the form on which a person asks a question. The form has an idempotency key, so that it makes
- * one job even if it is sent twice.
+ * askRoutes serves the form on which a person asks a question. The form has an idempotency key, so that it
+ * makes one job even if it is sent twice.
  *
  * @param models the configured models, and the one that the form suggests.
  */

@@ -18,8 +18,8 @@ const FIRST = '-';
 const MOST_BACK = 10;
 
 /**
- * pageQueryFrom reads the address of the page. A field of the form that was left empty is no filter. `pair` is the
- * field for one pair of metadata, `key=value`.
+ * pageQueryFrom reads the address of the page. A field of the form that was left empty is no filter. `pair`
+ * is the field for one pair of metadata, `key=value`.
  *
  * @throws {QueueError} `invalid_request`
  */

@@ -126,7 +126,9 @@ function Choice({
   );
 }
 
-/** Many are the buttons that act on all jobs of the filter, or on the checked ones. Each leads to a question. */
+/**
+ * Many are the buttons that act on all jobs of the filter, or on the checked ones. Each leads to a question.
+ */
 function Many({ query: { filter } }: { query: PageQuery }) {
   return (
     <div class="actions">

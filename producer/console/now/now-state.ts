@@ -43,9 +43,13 @@ export interface InstanceState
 export interface JobLine
   extends Pick<JobView, 'id' | 'status' | 'model' | 'tenant' | 'question' | 'created_at'> {}
 
-/** How old the state may be that a visitor gets, in milliseconds. All visitors of a tenant share one reading. */
+/**
+ * How old the state may be that a visitor gets, in milliseconds. All visitors of a tenant share one reading.
+ */
 const FRESH_MS = 2000;
-/** How old the sums of today may be, in milliseconds: they are a hash that has nine fields for each tenant. */
+/**
+ * How old the sums of today may be, in milliseconds: they are a hash that has nine fields for each tenant.
+ */
 const SUMS_FRESH_MS = 10_000;
 /** How old the charts may be, in milliseconds: they change every five minutes. */
 const HISTORY_FRESH_MS = 60_000;

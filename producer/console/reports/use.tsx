@@ -1,6 +1,6 @@
 /**
- * Use is a fact with what is used of something, and with a bar if that has a limit. The bar changes its colour
- * when four fifths are used.
+ * Use is a fact with what is used of something, and with a bar if that has a limit. The bar changes its
+ * colour when four fifths are used.
  *
  * @param limit null: there is none.
  * @param write writes a value with its unit.

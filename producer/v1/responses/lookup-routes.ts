@@ -11,7 +11,9 @@ import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** lookupRoutes returns the routes for an existing response. They answer 404 for a response of another tenant. */
+/**
+ * lookupRoutes returns the routes for an existing response. They answer 404 for a response of another tenant.
+ */
 export function lookupRoutes(): Route[] {
   const texts = createSharedTexts();
   return [

@@ -40,8 +40,8 @@ return granted
 
 /**
  * bullmqJob adds a parked job to BullMQ's queue. It writes what `addDelayedJob` of bullmq 6.7.0 writes, which
- * test/integration/queue/bullmq-layout.test.ts compares. It leaves out the marker: that would wake a worker of
- * BullMQ for a job that no worker may take yet. The job's hash is the first write, because a Redis that is
+ * test/integration/queue/bullmq-layout.test.ts compares. It leaves out the marker: that would wake a worker
+ * of BullMQ for a job that no worker may take yet. The job's hash is the first write, because a Redis that is
  * full refuses a script at its first write and carries out all of it after that.
  */
 const bullmqJob = defineLibrary({
@@ -69,8 +69,8 @@ end
 });
 
 /**
- * StoreAnswer is the answer of `storeJobsScript` for one job. `new`: this call has stored the job. `found`: a job
- * of this id exists in that model, with these options (JSON). `refused`: nothing was stored, because the
+ * StoreAnswer is the answer of `storeJobsScript` for one job. `new`: this call has stored the job. `found`: a
+ * job of this id exists in that model, with these options (JSON). `refused`: nothing was stored, because the
  * tenant's jobs that have not ended (`waiting`) or the bytes of all its jobs (`stored`) are at their limit.
  */
 export type StoreAnswer =
@@ -86,15 +86,15 @@ export type StoreAnswer =
  * `lookIn` is JSON: the models in which a job of an idempotency key may stand, each with the beginning of the
  * names of its jobs; the model of these jobs is the first. In a Redis Cluster it is the only one. `jobs` has
  * for each job: id, name, data and options (JSON), time of creation (ms), delay (ms) and priority as BullMQ
- * stores them, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed), isKeyed, and the terms
- * of its metadata, separated by blanks. isKeyed is '1' when the id is derived from an idempotency key: then the script clears what an earlier job of the same
- * id left when a BullMQ client removed it. `tenant` is '' for none. `wakeChannel` is where a message wakes the
- * dispatchers, '' for none.
+ * stores them, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed), isKeyed, and the
+ * terms of its metadata, separated by blanks. isKeyed is '1' when the id is derived from an idempotency key:
+ * then the script clears what an earlier job of the same id left when a BullMQ client removed it. `tenant` is
+ * '' for none. `wakeChannel` is where a message wakes the dispatchers, '' for none.
  *
  * `mostWaiting` and `mostBytes` are the tenant's limits, '' for none. What it has stored in other models
  * counts too: `useElsewhere` is JSON, the names of the tenant's set and hash of each other model. In a Redis
- * Cluster it is empty, and `waitingElsewhere` and `bytesElsewhere` are what the client has read there. Jobs of
- * the tenant that are stored at that moment in another model are then missed.
+ * Cluster it is empty, and `waitingElsewhere` and `bytesElsewhere` are what the client has read there. Jobs
+ * of the tenant that are stored at that moment in another model are then missed.
  *
  * Returns a `StoreAnswer` for each job. A client that sends the script again after a lost reply finds its own
  * jobs.

@@ -33,10 +33,10 @@ end
 });
 
 /**
- * quotaGiveBack gives reservations back. `why` is 'refused' when the upstream has refused the create requests:
- * then only the tokens are given back. It is 'withheld' when the create requests were not sent although the
- * reservations say so, and '' otherwise. `untilMs` is the end that the leases got when they were made, '' for
- * any. A later reservation of the same job has another end, and stays.
+ * quotaGiveBack gives reservations back. `why` is 'refused' when the upstream has refused the create
+ * requests: then only the tokens are given back. It is 'withheld' when the create requests were not sent
+ * although the reservations say so, and '' otherwise. `untilMs` is the end that the leases got when they were
+ * made, '' for any. A later reservation of the same job has another end, and stays.
  */
 export const quotaGiveBack = defineScript({
   name: 'quota.give-back',

@@ -131,9 +131,9 @@ return isOver and 1 or 0
 });
 
 /**
- * acceptance is how `quotaAdvance` records that a create request was accepted, and the limits that the upstream
- * advertised with it. It closes the circuit breaker, unless the breaker was opened because accepted responses
- * failed.
+ * acceptance is how `quotaAdvance` records that a create request was accepted, and the limits that the
+ * upstream advertised with it. It closes the circuit breaker, unless the breaker was opened because accepted
+ * responses failed.
  *
  * The upstream's count of tokens is right about running jobs and about other users of the key, so we add to
  * it only what is reserved for jobs that it has not counted yet. Of the upstream's count of requests we add

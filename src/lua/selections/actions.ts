@@ -8,13 +8,13 @@ const MOST_ACTIONS = 1000;
 const MOST_OPEN = { tenant: 5, all: 100 };
 
 /**
- * actionPart keeps how far an action has come in one model, in the slot of that model. A script that changes a
- * job for an action writes the new place and the outcome in the same step, so each job is touched and counted
- * once, wherever a process dies.
+ * actionPart keeps how far an action has come in one model, in the slot of that model. A script that changes
+ * a job for an action writes the new place and the outcome in the same step, so each job is touched and
+ * counted once, wherever a process dies.
  *
  * `part` is a hash: `token` and `lease_until` of the process that drives the action in this model, the place
- * (`created`, `id`) of the last job that was touched, the counts (`<outcome>`), and `ended` at the end. Jobs are
- * touched from the newest to the oldest.
+ * (`created`, `id`) of the last job that was touched, the counts (`<outcome>`), and `ended` at the end. Jobs
+ * are touched from the newest to the oldest.
  *
  * `actionToken` is '' for a change that belongs to no action; `part` is then not used. `actionCreated` is the
  * score of the job in its index (ms).
@@ -23,8 +23,8 @@ export const actionPart = defineLibrary({
   keys: ['part'],
   args: ['id', 'actionToken', 'actionCreated'],
   lua: /* lua */ `
--- Returns why this job may not be touched: 'fenced' (another process drives the action now), 'passed' (the job
--- was touched before); nil: it may be touched.
+-- Returns why this job may not be touched: 'fenced' (another process drives the action now), 'passed' (the
+-- job was touched before); nil: it may be touched.
 local function actionRefusal()
   if actionToken == '' then return nil end
   local known = redis.call('HMGET', part, 'token', 'created', 'id')
@@ -74,8 +74,8 @@ return 'ok'
 export type LeaseAnswer = ['held'] | ['ended'] | ['leased'] | ['leased', created: string, id: string];
 
 /**
- * leaseActionPart lends an action in one model to a process, or renews what it has been lent. A process that was
- * lent it before cannot touch a job any more (`actionPart`). Returns a `LeaseAnswer`.
+ * leaseActionPart lends an action in one model to a process, or renews what it has been lent. A process that
+ * was lent it before cannot touch a job any more (`actionPart`). Returns a `LeaseAnswer`.
  */
 export const leaseActionPart = defineScript({
   name: 'action.lease',

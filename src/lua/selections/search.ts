@@ -1,8 +1,8 @@
 import { defineScript } from '../../redis/script.ts';
 
 /**
- * lookAtJobs looks at jobs of one index without reading them whole: a search rejects most jobs by this look, at
- * a twentieth of the cost of `job.read`.
+ * lookAtJobs looks at jobs of one index without reading them whole: a search rejects most jobs by this look,
+ * at a twentieth of the cost of `job.read`.
  *
  * `alsoIn` is JSON: the names of the other indexes in which a job must stand. `ids` are the jobs. Returns for
  * each job three values: whether it stands in all of them (1, or false), its name (false: there is no such

@@ -23,8 +23,8 @@ end
 
 /**
  * deleteExpiredJobs deletes the jobs that ended before `endedBefore` (ms), at most `most` of them, the oldest
- * first: the job of BullMQ, its record, its response, its event log and its entries. `ended` is BullMQ's set of
- * completed or of failed jobs.
+ * first: the job of BullMQ, its record, its response, its event log and its entries. `ended` is BullMQ's set
+ * of completed or of failed jobs.
  *
  * Of a job that belongs to another one (a parent, a deduplication) it deletes only our part: BullMQ must
  * delete the job itself, and the next sweep tries it again. Returns how many jobs it found, then the ids of

@@ -14,8 +14,8 @@ export const JOB_BYTES = 2048;
 
 /**
  * tenantUse keeps what a tenant has stored in one model: its jobs that have not ended, and the bytes of all
- * its jobs. Both are lists of jobs and not counters, so that writing the same state twice changes nothing. The
- * functions do nothing for jobs without a tenant ('').
+ * its jobs. Both are lists of jobs and not counters, so that writing the same state twice changes nothing.
+ * The functions do nothing for jobs without a tenant ('').
  *
  * - `tenantLivePrefix` + tenant: set of the jobs that have not ended.
  * - `tenantStoredPrefix` + tenant: hash of bytes by job. The field '' has their sum, which only `storeBytes`

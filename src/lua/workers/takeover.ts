@@ -17,13 +17,14 @@ import { defineLibrary } from '../../redis/script.ts';
  * of a job's way has to say which worker holds it.
  *
  * `jobPrefix` and `runPrefix`, followed by a job's id, name BullMQ's hash of the job and our record of its
- * run. A job whose recoveries count for more than `mostRecoveries` fails at its next start, because a job that
- * kills each of its workers must end. Recovering a response that another worker can follow costs nothing, and
- * many workers may die in a row. So such a recovery counts a tenth if the last worker has heard of the response:
- * the job did not kill that worker right away. A job that kills its workers later ends after 100 of them.
+ * run. A job whose recoveries count for more than `mostRecoveries` fails at its next start, because a job
+ * that kills each of its workers must end. Recovering a response that another worker can follow costs
+ * nothing, and many workers may die in a row. So such a recovery counts a tenth if the last worker has heard
+ * of the response: the job did not kill that worker right away. A job that kills its workers later ends after
+ * 100 of them.
  *
- * BullMQ's `stc` counts all recoveries of a job. Its hash has two fields of ours: `o3q.tenths`, how many of them
- * count a tenth, and `o3q.heard_at`, the record's `seen_at` at the last of these.
+ * BullMQ's `stc` counts all recoveries of a job. Its hash has two fields of ours: `o3q.tenths`, how many of
+ * them count a tenth, and `o3q.heard_at`, the record's `seen_at` at the last of these.
  */
 export const takeover = defineLibrary({
   keys: ['active', 'wait', 'stalled', 'marker', 'meta', 'events'],

@@ -23,7 +23,9 @@ const SCRIPTS_OF_A_JOB = new Map([
   // The end, and at most one look before it.
   ['job.read', 2],
 ]);
-/** The commands of BullMQ for a job: it is taken, its end is reported, and the worker waits for the next one. */
+/**
+ * The commands of BullMQ for a job: it is taken, its end is reported, and the worker waits for the next one.
+ */
 const COMMANDS_OF_BULLMQ = new Map([
   ['evalsha', 4],
   ['bzpopmin', 2],

@@ -1,4 +1,7 @@
-/** CERTIFICATE is self-signed, for `localhost` and 127.0.0.1, and valid until 2126. No client trusts it by default. */
+/**
+ * CERTIFICATE is self-signed, for `localhost` and 127.0.0.1, and valid until 2126. No client trusts it by
+ * default.
+ */
 export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBmjCCAUGgAwIBAgIUO4nlpVgMAMmHQ1xcwvgpVChQhCswCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTA2NTYzN1oYDzIxMjYxMTA1

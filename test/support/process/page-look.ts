@@ -65,7 +65,9 @@ async function flawsOf(page: Page): Promise<string[]> {
   );
 }
 
-/** setHidden makes the page believe that its tab is hidden or shown: a headless browser has no tabs to switch. */
+/**
+ * setHidden makes the page believe that its tab is hidden or shown: a headless browser has no tabs to switch.
+ */
 export async function setHidden(page: Page, isHidden: boolean): Promise<void> {
   await page.evaluate((hidden) => {
     const { document, Event } = globalThis as unknown as {

@@ -28,8 +28,8 @@ export interface PtyExit {
 }
 
 /**
- * onTerminal runs the compiled `o3q` on a terminal of a given size, by util-linux's `script`, which every Debian
- * has. It captures what is written and does not follow the cursor.
+ * onTerminal runs the compiled `o3q` on a terminal of a given size, by util-linux's `script`, which every
+ * Debian has. It captures what is written and does not follow the cursor.
  */
 export async function onTerminal({ args, environment, columns, rows, until }: PtyRun): Promise<PtyExit> {
   const command = `stty cols ${columns} rows ${rows} && exec ${[process.execPath, PROGRAM, ...args].map(quoted).join(' ')}`;

@@ -21,7 +21,9 @@ import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 import { TIME_LIMIT_MS } from '../time-limit.ts';
 import { quickModels } from './instance.ts';
 
-/** For tests of locks that run out. On a busy machine such a lock may also run out under a worker that lives. */
+/**
+ * For tests of locks that run out. On a busy machine such a lock may also run out under a worker that lives.
+ */
 export const QUICK_RECOVERY: Recovery = { lockMs: 1000, stalledMs: 200 };
 const SHUTDOWN_MS = 5000;
 const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret for tests only').toString('base64')}`;

@@ -6,7 +6,8 @@ import { ConnectionBrokenError } from '../errors.ts';
 /** Wire says whether a server may have read a request. */
 export interface Wire {
   /**
-   * Whether the request was written to a connected socket. Over TLS a socket is connected after its handshake.
+   * Whether the request was written to a connected socket. Over TLS a socket is connected after its
+   * handshake.
    *
    * A request on a kept-alive connection counts as sent, even if the server has closed that connection
    * meanwhile: a server that dies after it has read a request looks the same.

@@ -161,8 +161,8 @@ export function maskOf(apiKey: string | undefined): (text: string) => string {
 }
 
 /**
- * textPieces decodes the UTF-8 of a reply's body, without a byte order mark. Decompression continues only while pieces
- * are read, so that a small reply that unpacks to gigabytes is stopped at the limit.
+ * textPieces decodes the UTF-8 of a reply's body, without a byte order mark. Decompression continues only
+ * while pieces are read, so that a small reply that unpacks to gigabytes is stopped at the limit.
  *
  * @param signal the signal of the connection. A body that ends because the signal aborts ends without an
  * error.
