@@ -4,11 +4,11 @@ import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
 import { termsOf } from '../job/metadata.ts';
+import { questionPreview } from '../job/question.ts';
 import {
   type JobData,
   jobDataFrom,
   type ParsedRequest,
-  questionPreview,
   requestedModel,
   responsesBodyFrom,
 } from '../job/request.ts';

@@ -1,8 +1,8 @@
+import { questionPreview } from '../../../src/job/question.ts';
 import {
   jobDataFrom,
   parseJobData,
   parseJobRequest,
-  questionPreview,
   requestedModel,
   responsesBodyFrom,
 } from '../../../src/job/request.ts';
