@@ -4,7 +4,6 @@ import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
 import { termsOf } from '../job/metadata.ts';
-import { questionPreview } from '../job/question.ts';
 import {
   type JobData,
   jobDataFrom,
@@ -21,6 +20,7 @@ import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { questionPreview } from '../responses/question.ts';
 import { runRecordFrom } from '../run/record.ts';
 import type { JobKey } from './idempotency.ts';
 

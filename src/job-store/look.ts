@@ -1,8 +1,8 @@
-import { questionIn } from '../job/question.ts';
 import type { JobView } from '../job/view.ts';
 import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import { questionIn } from '../responses/question.ts';
 import type { IndexEntry } from './index-sets.ts';
 
 /** Plan says which index of a model is walked, and in which others a matching job must stand. */

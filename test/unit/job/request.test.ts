@@ -1,4 +1,3 @@
-import { questionPreview } from '../../../src/job/question.ts';
 import {
   jobDataFrom,
   parseJobData,
@@ -6,6 +5,7 @@ import {
   requestedModel,
   responsesBodyFrom,
 } from '../../../src/job/request.ts';
+import { questionPreview } from '../../../src/responses/question.ts';
 
 const question = { question: 'Why?' };
 const request = (body: Record<string, unknown>) => ({ request: body });

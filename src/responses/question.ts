@@ -1,6 +1,6 @@
 import { preview } from '../errors/preview.ts';
-import { isJsonObject } from './exact-json.ts';
-import type { JobData, JobRequest } from './request.ts';
+import { isJsonObject } from '../job/exact-json.ts';
+import type { JobData, JobRequest } from '../job/request.ts';
 
 /** questionPreview returns the first 100 characters of a job's question, for the board and the lists. */
 export function questionPreview(work: JobRequest | JobData): string {
