@@ -153,5 +153,5 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
 }
 
 function recordLogin(queue: InstanceQueue): AccessOptions['onLogin'] {
-  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant });
+  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant, outcome: 'logged in' });
 }
