@@ -13,6 +13,7 @@ import { serveAt } from './http/links.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
+import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
 import { createDocsPage, DOCS_PATH } from './pages/docs-page.ts';
 import { actionRoutes } from './routes/actions.ts';
 import { auditRoute } from './routes/audit.ts';
@@ -77,6 +78,7 @@ export function routesOf({
       draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
+    mcpRoute(draining, logger),
   ];
   return documented(routes, basePath);
 }
@@ -144,6 +146,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
         'An unexpected error happened; the log of the producer has its details',
       );
     if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
+    if (sendMcpError(request.path, problem, response)) return;
     response
       .set(problem.headers)
       .status(problem.status)
