@@ -27,7 +27,7 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       const body = bodyFrom(input);
       const options = queueOptionsFrom(headers);
       if (body['stream'] === true) openStream();
-      const request = await jobRequestFrom(body, { options, headers }, queue);
+      const request = jobRequestFrom(body, { options, headers });
       const isAgain = options['o3q-again'] === '1';
       const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);
       /** Whether the complete answer is being sent. A stream may end before the answer is complete. */

@@ -1,5 +1,6 @@
 import { QueueError } from '../../../src/errors/problem.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
+import { jobIdOf } from '../../../src/job/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
@@ -7,7 +8,6 @@ import { createSharedTexts, SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import * as operations from '../../openapi/operations/v1.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { inputItemPage } from './input-items.ts';
-import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 

@@ -1,6 +1,6 @@
 import { STATUS_TABLE } from '../../../src/job/job.ts';
+import { responseIdOf } from '../../../src/job/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
-import { responseIdOf } from './response-id.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 

@@ -1,4 +1,5 @@
 import type { WatchEvent } from '../../../src/events/watch.ts';
+import { responseIdOf } from '../../../src/job/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { notFound } from '../../../src/job-store/find.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
@@ -7,7 +8,6 @@ import type { ResponseEvent } from '../../../src/responses/event.ts';
 import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
 import type { SharedTexts } from '../../http/sse.ts';
 import { throughOutages } from '../retry-through-outage.ts';
-import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
 /** Asked is the part of a job that is known when its stream begins. Everything else comes from the events. */
