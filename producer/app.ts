@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Models } from '../src/config/file.ts';
+import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
@@ -42,6 +43,8 @@ export interface AppOptions {
    * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
    */
   headersMs?: number;
+  /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
+  upstream?: UpstreamAddress;
   logger: Logger;
 }
 
@@ -58,6 +61,7 @@ export function routesOf({
   webhookSecret,
   draining,
   headersMs = HEADERS_MS,
+  upstream,
   logger,
 }: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
   return documented([
@@ -73,7 +77,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
-      draining,
+      { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
   ]);
