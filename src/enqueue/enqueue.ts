@@ -1,6 +1,6 @@
 import { inBatches } from '../async/batches.ts';
 import { QueueError } from '../errors/problem.ts';
-import type { NamedUpstreamIds } from '../job/named-responses.ts';
+import type { NamedUpstreamIds } from '../job/ids/named-responses.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { knowServerTime, serverTime } from '../redis/server-time.ts';

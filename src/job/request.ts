@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { preview } from '../errors/preview.ts';
 import { isJsonObject, withPlainNumbers } from './exact-json.ts';
+import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './ids/named-responses.ts';
 import { metadata } from './metadata.ts';
-import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './named-responses.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 import { webhookUrl } from './webhook-url.ts';
 

@@ -1,6 +1,6 @@
 import { QueueError } from '../errors/problem.ts';
-import { type NamedResponse, type NamedUpstreamIds, namedResponses } from '../job/named-responses.ts';
-import { jobIdOf } from '../job/response-id.ts';
+import { type NamedResponse, type NamedUpstreamIds, namedResponses } from '../job/ids/named-responses.ts';
+import { jobIdOf } from '../job/ids/response-id.ts';
 import { findJob } from '../job-store/find.ts';
 import type { QueueCore } from './queue-core.ts';
 

@@ -1,6 +1,6 @@
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
-import { withUpstreamIds } from '../../../src/job/named-responses.ts';
+import { withUpstreamIds } from '../../../src/job/ids/named-responses.ts';
 import type { Logger } from '../../../src/process/log.ts';
 import type { DirectTarget } from '../../../src/queue/direct-calls.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';

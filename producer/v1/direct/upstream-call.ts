@@ -123,8 +123,7 @@ async function textOf(body: AsyncIterable<Uint8Array> | null): Promise<string> {
 
 /** `fetch` hides the reason in the cause of its error. */
 function causeOf(error: unknown): { code: string; words: string } {
-  const inner = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = inner instanceof Error && 'code' in inner ? String(inner.code) : '';
-  const words = inner instanceof Error ? inner.message || code : String(inner);
-  return { code, words };
+  const { cause = error } = Object(error) as { cause?: unknown };
+  const { code = '', message = '' } = Object(cause) as { code?: unknown; message?: string };
+  return { code: String(code), words: message || String(code) || String(error) };
 }

@@ -1,6 +1,6 @@
 import { QueueError } from '../../../src/errors/problem.ts';
+import { jobIdOf } from '../../../src/job/ids/response-id.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
-import { jobIdOf } from '../../../src/job/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';

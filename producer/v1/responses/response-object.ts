@@ -1,5 +1,5 @@
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import { STATUS_TABLE } from '../../../src/job/job.ts';
-import { responseIdOf } from '../../../src/job/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };

@@ -1,5 +1,5 @@
 import type { WatchEvent } from '../../../src/events/watch.ts';
-import { responseIdOf } from '../../../src/job/response-id.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { notFound } from '../../../src/job-store/find.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';

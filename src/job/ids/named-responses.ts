@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isJsonObject } from './exact-json.ts';
+import { isJsonObject } from '../exact-json.ts';
 
 /**
  * A body of the Responses API names other responses in two fields: `previous_response_id`, and
