@@ -13,6 +13,7 @@ import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
+import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { actionRoutes } from './routes/actions.ts';
@@ -80,6 +81,7 @@ export function routesOf({
       { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
+    mcpRoute(draining, logger),
   ]);
 }
 
@@ -151,6 +153,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
         'An unexpected error happened; the log of the producer has its details',
       );
     if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
+    if (sendMcpError(request.path, problem, response)) return;
     response
       .set(problem.headers)
       .status(problem.status)
@@ -160,5 +163,5 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
 }
 
 function recordLogin(queue: InstanceQueue): AccessOptions['onLogin'] {
-  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant });
+  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant, outcome: 'logged in' });
 }
