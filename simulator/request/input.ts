@@ -54,7 +54,8 @@ function readLimit(text: string | null): number {
 }
 
 /**
- * inputItems lists the items of an input. Their ids are derived from the response's id and the item's index, so that every listing gives the same ones.
+ * inputItems lists the items of an input. Their ids are derived from the response's id and the item's index,
+ * so that every listing gives the same ones.
  */
 export function inputItems(responseId: string, input: unknown): JsonObject[] {
   const suffix = responseId.slice('resp_'.length, -4);
