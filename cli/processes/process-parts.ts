@@ -153,7 +153,7 @@ export async function launchProducer(
     host,
     port,
     keys,
-    requestsPerMinute: http.requestsPerMinute,
+    http,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
