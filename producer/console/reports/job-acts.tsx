@@ -7,7 +7,7 @@ import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { JobAct } from '../../../src/run/record.ts';
 import { type Document, Section } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Time } from '../parts.tsx';
+import { Link, Time } from '../parts.tsx';
 
 const PAST = { cancel: 'cancelled', retry: 'retried' } as const;
 
@@ -34,7 +34,7 @@ export function Acts({ acts = [] }: { acts?: readonly JobAct[] | undefined }) {
 }
 
 function ActionLink({ id }: { id: string }) {
-  return <a href={`/console/actions/${encodeURIComponent(id)}`}>{id}</a>;
+  return <Link href={`/console/actions/${encodeURIComponent(id)}`}>{id}</Link>;
 }
 
 export function isMissingJob(error: unknown): boolean {
