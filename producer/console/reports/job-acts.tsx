@@ -34,7 +34,7 @@ export function Acts({ acts = [] }: { acts?: readonly JobAct[] | undefined }) {
 }
 
 function ActionLink({ id }: { id: string }) {
-  return <Link href={`/console/actions/${encodeURIComponent(id)}`}>{id}</Link>;
+  return <Link to={`/console/actions/${encodeURIComponent(id)}`}>{id}</Link>;
 }
 
 export function isMissingJob(error: unknown): boolean {
