@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Models } from '../src/config/file.ts';
+import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
@@ -45,6 +46,8 @@ export interface AppOptions {
    * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
+  /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
+  upstream?: UpstreamAddress;
   logger: Logger;
 }
 
@@ -57,6 +60,7 @@ export function routesOf({
   webhookSecret,
   draining,
   headersMs,
+  upstream,
   basePath = '',
   logger,
 }: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
@@ -73,7 +77,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
-      draining,
+      { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
     mcpRoute(draining, logger),
