@@ -13,7 +13,19 @@ export function nowPage(state: NowState, visitor: Visitor): Document {
     reloadS: 5,
     main: (
       <>
-        <h1>Now</h1>
+        <div class="head">
+          <h1>Now</h1>
+          <form class="filters" method="get" action="/console/jobs" aria-label="Find jobs">
+            <input
+              type="search"
+              name="q"
+              maxLength={100}
+              aria-label="Find jobs by their question"
+              placeholder="Find a question"
+            />
+            <button type="submit">Find</button>
+          </form>
+        </div>
         <div id="live">
           <LiveNow state={state} />
         </div>
