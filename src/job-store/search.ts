@@ -48,7 +48,8 @@ export async function* search(
   const walked = new Map([...plans].map(([model, { walked: key }]) => [model, key]));
   const active = filter.status === 'active' ? await activeOf(redis, queues, plans, after, filter) : undefined;
   const entries =
-    active?.values() ?? newestFirst(redis, walked, after, rangeOf(filter), needsLook ? LOOKED_AT_ONCE : undefined);
+    active?.values() ??
+    newestFirst(redis, walked, after, rangeOf(filter), needsLook ? LOOKED_AT_ONCE : undefined);
   for (let isFirst = true; ; isFirst = false) {
     const size = needsLook ? LOOKED_AT_ONCE : isFirst ? firstStep : STEP;
     const looked = await take(entries, size);

@@ -2,7 +2,7 @@ import { countText, durationText, numberText } from '../../../src/client/quantit
 import type { JobStatus } from '../../../src/job/job.ts';
 import type { ModelStatus } from '../../../src/models/view.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
-import { Fact, SIGNS, Time } from '../parts.tsx';
+import { Fact, Form, Link, SIGNS, Time } from '../parts.tsx';
 import type { JobLine, ModelNow, NowState, Today } from './now-state.ts';
 import { Sparks } from './spark.tsx';
 
@@ -105,9 +105,9 @@ function Model({ model, at }: { model: ModelNow; at: string }) {
       </dl>
       {instance !== null && <Sparks samples={instance.history} until={at} />}
       {instance !== null && model.status !== 'open' && model.status !== 'no_worker' && (
-        <form method="post" action={`/console/models/${encodeURIComponent(model.model)}/resume`}>
+        <Form method="post" to={`/console/models/${encodeURIComponent(model.model)}/resume`}>
           <button type="submit">Resume {model.model} now</button>
-        </form>
+        </Form>
       )}
     </section>
   );
@@ -118,9 +118,9 @@ function JobCount({ count, status, model }: { count: number; status: JobStatus; 
   if (count === 0) return <>0</>;
   const query = `status=${status}&model=${encodeURIComponent(model)}`;
   return (
-    <a href={`/console/jobs?${query}`} aria-label={`${countText(count, 'job')} ${status} of ${model}`}>
+    <Link to={`/console/jobs?${query}`} aria-label={`${countText(count, 'job')} ${status} of ${model}`}>
       {numberText(count)}
-    </a>
+    </Link>
   );
 }
 
@@ -142,7 +142,7 @@ function Jobs({
     <section aria-label={title}>
       <div class="head">
         <h2>{title}</h2>
-        <a href={path}>{all}</a>
+        <Link to={path}>{all}</Link>
       </div>
       <table class="list">
         <thead>
@@ -161,7 +161,9 @@ function Jobs({
                 {SIGNS[job.status]} {job.status}
               </td>
               <td class="wide">
-                <a href={`/console/jobs/${encodeURIComponent(job.id)}`}>{job.question || '(no question)'}</a>
+                <Link to={`/console/jobs/${encodeURIComponent(job.id)}`}>
+                  {job.question || '(no question)'}
+                </Link>
               </td>
               <td>{job.model}</td>
               {isMixed && <td>{job.tenant}</td>}

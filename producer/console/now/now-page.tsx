@@ -1,5 +1,6 @@
 import { DataScript, type Document } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
+import { Form } from '../parts.tsx';
 import { LiveNow, nowTitle } from './live-now.tsx';
 import type { NowState } from './now-state.ts';
 
@@ -15,7 +16,7 @@ export function nowPage(state: NowState, visitor: Visitor): Document {
       <>
         <div class="head">
           <h1>Now</h1>
-          <form class="filters" method="get" action="/console/jobs" aria-label="Find jobs">
+          <Form class="filters" method="get" to="/console/jobs" aria-label="Find jobs">
             <input
               type="search"
               name="q"
@@ -24,7 +25,7 @@ export function nowPage(state: NowState, visitor: Visitor): Document {
               placeholder="Find a question"
             />
             <button type="submit">Find</button>
-          </form>
+          </Form>
         </div>
         <div id="live">
           <LiveNow state={state} />

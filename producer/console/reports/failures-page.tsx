@@ -4,7 +4,7 @@ import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Time } from '../parts.tsx';
+import { Link, Time } from '../parts.tsx';
 
 /**
  * failuresPage makes the page that groups the newest failed jobs by what they failed of.
@@ -82,16 +82,16 @@ function Code({
       <div class="head">
         <h2>
           <code>{code}</code> {jobs} {total === 1 ? 'job' : 'jobs'},{' '}
-          {total === count ? cost : `${cost} for the newest ${numberText(count)}`}
+          {total === count ? cost : count === 0 ? 'all older' : `${cost} for the newest ${numberText(count)}`}
         </h2>
         <div class="actions">
-          <a href={`/console/jobs?status=failed&error=${encodeURIComponent(code)}`}>
+          <Link to={`/console/jobs?status=failed&error=${encodeURIComponent(code)}`}>
             The jobs<span class="hidden"> with {code}</span>
-          </a>
-          <a href={`/console/selection?kind=retry&error=${encodeURIComponent(code)}`}>
+          </Link>
+          <Link to={`/console/selection?kind=retry&error=${encodeURIComponent(code)}`}>
             {total === 1 ? 'Retry this one…' : `Retry these ${jobs}…`}
             <span class="hidden"> with {code}</span>
-          </a>
+          </Link>
         </div>
       </div>
       {groups.length > 0 && <Messages groups={groups} />}
@@ -124,9 +124,9 @@ function Messages({ groups }: { groups: readonly FailureGroup[] }) {
             <td class="number">{formatUsd(cost)}</td>
             <td>
               {newest !== undefined && (
-                <a href={pagePathOf(newest.id)} title={newest.question}>
+                <Link to={pagePathOf(newest.id)} title={newest.question}>
                   <Time of={'finished_at' in newest ? newest.finished_at : newest.created_at} />
-                </a>
+                </Link>
               )}
             </td>
           </tr>
