@@ -31,7 +31,7 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
       const asking = door.read(bodyFrom(body));
       const options = queueOptionsFrom(headers);
       if (asking.isStreamed) openStream();
-      const request = await jobRequestFrom(asking.body, { options, headers }, queue);
+      const request = jobRequestFrom(asking.body, { options, headers });
       const isAgain = options['o3q-again'] === '1';
       const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);
       /** Whether the complete answer is being sent. A stream may end before the answer is complete. */
