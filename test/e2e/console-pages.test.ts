@@ -114,9 +114,11 @@ describeInChromium('the pages of the console', (windows) => {
     expect(await page.title()).toMatch(/^● all models are open · 0 waiting · o3-queue$/);
     await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
     const { id } = await client.enqueue({ question: 'Am I seen?', metadata: { sim: 'stuck_queued' } });
-    await page.getByRole('row', { name: /active.*Am I seen\?/ }).waitFor();
+    const running = page.getByRole('region', { name: 'Running' });
+    await running.getByRole('row', { name: /active.*Am I seen\?/ }).waitFor();
     await client.cancel(id);
     await page.getByRole('row', { name: /cancelled.*Am I seen\?/ }).waitFor();
+    await running.waitFor({ state: 'detached' });
     expect(await page.evaluate(() => 'sameDocument' in globalThis)).toBe(true);
     expect(complaints.filter(isFault)).toEqual([]);
   });
