@@ -7,9 +7,9 @@ import { createQueueFor } from './access/caller.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
-import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
-import { jsonBody, securityHeaders } from './http/middleware.ts';
+import { createJsonBodies } from './http/json-body.ts';
+import { securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
@@ -42,10 +42,13 @@ export interface AppOptions {
    * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
    */
   headersMs?: number;
+  /** The longest body, in MB. Default 50. */
+  maxBodyMb?: number;
   logger: Logger;
 }
 
 const HEADERS_MS = 30_000;
+const MAX_BODY_MB = 50;
 const BOARD_PATH = '/board';
 const DOCS_PATH = '/docs';
 
@@ -59,7 +62,7 @@ export function routesOf({
   draining,
   headersMs = HEADERS_MS,
   logger,
-}: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
+}: Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -79,11 +82,8 @@ export function routesOf({
   ]);
 }
 
-/** All bodies that are read and parsed at the same time: four of the largest ones. */
-const MOST_BODY_BYTES = 40 * 1024 ** 2;
-
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, tenants, ...options }: AppOptions): Express {
+export function createApp({ access, tenants, maxBodyMb = MAX_BODY_MB, ...options }: AppOptions): Express {
   const { queue, logger } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -93,8 +93,8 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
-  const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
-  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
+  const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
+  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { json, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl({ ...access, onLogin: recordLogin(queue) }));

@@ -27,6 +27,8 @@ export interface ProducerOptions extends Models {
   requestsPerMinute?: number;
   /** See AppOptions. */
   headersMs?: number;
+  /** See AppOptions. */
+  maxBodyMb?: number;
   logger: Logger;
 }
 
@@ -71,6 +73,7 @@ function producerOn(
     keys = [],
     requestsPerMinute = 60_000,
     headersMs,
+    maxBodyMb,
     logger,
     ...models
   }: ProducerOptions,
@@ -87,6 +90,7 @@ function producerOn(
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
+    ...(maxBodyMb !== undefined && { maxBodyMb }),
     logger,
   });
   server.on('request', app);

@@ -149,6 +149,7 @@ export async function launchProducer(
     port,
     keys,
     requestsPerMinute: http.requestsPerMinute,
+    maxBodyMb: http.maxBodyMb,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     logger: logger.child({ part: 'producer' }),

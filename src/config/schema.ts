@@ -177,6 +177,13 @@ const httpSchema = strictObject({
   requestsPerMinute: positiveInt
     .default(60_000)
     .describe('Requests a minute that each key may make to one producer process.'),
+  maxBodyMb: positiveInt
+    .max(256)
+    .default(50)
+    .describe(
+      'The longest body of a request, in MB. A producer has room for four of the longest ones at a time, or for ' +
+        'as many as fit into an eighth of its heap; others wait.',
+    ),
 }).describe('How a producer treats its callers.');
 
 /** namedModels is the part of the file that the check of `defaultModel` needs. */

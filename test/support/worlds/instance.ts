@@ -34,6 +34,8 @@ export interface InstanceOptions {
   upstream?: Partial<UpstreamOptions>;
   /** See AppOptions. Default: as in production. */
   headersMs?: number;
+  /** See AppOptions. Default: as in production. */
+  maxBodyMb?: number;
 }
 
 /** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
@@ -78,6 +80,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     ...(options.keys !== undefined && { keys: options.keys }),
     ...(options.requestsPerMinute !== undefined && { requestsPerMinute: options.requestsPerMinute }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
+    ...(options.maxBodyMb !== undefined && { maxBodyMb: options.maxBodyMb }),
   });
   const workers: O3Worker[] = [];
 
