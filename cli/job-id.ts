@@ -24,7 +24,14 @@ const MOST_CANDIDATES = 8;
  */
 export async function fullId(client: Pick<JobQueue, 'list'>, part: string): Promise<string> {
   if (isWholeId(part) || part === '') return part;
-  const { jobs } = await client.list({ id: part, limit: MOST_CANDIDATES + 1 });
+  const limit = MOST_CANDIDATES + 1;
+  const jobs: JobView[] = [];
+  // Of very many jobs one call looks at some only, and its cursor leads to the others.
+  for (let cursor: string | null | undefined; cursor !== null && jobs.length < limit; ) {
+    const page = await client.list({ id: part, limit, cursor });
+    jobs.push(...page.jobs.filter(({ id }) => jobs.every((job) => job.id !== id)));
+    cursor = page.next_cursor;
+  }
   const [first, second] = jobs;
   if (first === undefined || jobs.some(({ id }) => id === part)) return part;
   if (second === undefined) return first.id;

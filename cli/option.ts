@@ -7,6 +7,13 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError('Expected a whole number, 0 or more.');
 }
 
+/** positiveNumber parses an option that is a whole number from 1 on. */
+export function positiveNumber(text: string): number {
+  const number = wholeNumber(text);
+  if (number === 0) throw new InvalidArgumentError('Expected a whole number, 1 or more.');
+  return number;
+}
+
 export interface WaitChoice {
   argument: string | undefined;
   /** How long to wait, in milliseconds; undefined: not at all. */

@@ -12,6 +12,7 @@ import { createJsonBodies } from './http/json-body.ts';
 import { securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
+import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { actionRoutes } from './routes/actions.ts';
@@ -79,6 +80,7 @@ export function routesOf({
       draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
+    mcpRoute(draining, logger),
   ]);
 }
 
@@ -147,6 +149,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
         'An unexpected error happened; the log of the producer has its details',
       );
     if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
+    if (sendMcpError(request.path, problem, response)) return;
     response
       .set(problem.headers)
       .status(problem.status)
@@ -156,5 +159,5 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
 }
 
 function recordLogin(queue: InstanceQueue): AccessOptions['onLogin'] {
-  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant });
+  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant, outcome: 'logged in' });
 }

@@ -1,3 +1,4 @@
+import { randomNumbers } from './api/random-numbers.ts';
 import { type GivenReply, type OddReply, readReply } from './faults/odd-replies.ts';
 import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
@@ -158,16 +159,8 @@ function profileOf<Profile extends string>(given: Profile | GivenReply): Profile
 
 /** Without jitter every think time is the same; with it, the seed fixes the sequence. */
 function createThinkTimes(thinkMs: number, jitter: number, seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    if (jitter === 0) return thinkMs;
-    // mulberry32: small, and the same on every machine, unlike Math.random
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    const unit = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-    return thinkMs * (1 + jitter * (2 * unit - 1));
-  };
+  const random = randomNumbers(seed);
+  return () => (jitter === 0 ? thinkMs : thinkMs * (1 + jitter * (2 * random() - 1)));
 }
 
 function webhookTargetOf({ webhookUrl: url, webhookSecret: secret }: SimulatorOptions): Settings['webhook'] {

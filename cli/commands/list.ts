@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import type { JobQuery } from '../../src/job/job-queue.ts';
 import type { JobPage } from '../../src/job/view.ts';
@@ -6,7 +6,7 @@ import { type CommandContext, printJson } from '../command-context.ts';
 import { jobTable } from '../display/job-table.ts';
 import { unlimited } from '../display/terminal.ts';
 import { addFilterOptions, type FilterOptions, filterFrom } from '../filter-options.ts';
-import { wholeNumber, wideOption } from '../option.ts';
+import { positiveNumber, wideOption } from '../option.ts';
 
 const LARGEST_PAGE = 100;
 
@@ -21,7 +21,7 @@ export function registerListCommand(program: Command, context: CommandContext): 
   addFilterOptions(
     program.command('list').summary('list jobs, newest first').description('Lists jobs, newest first.'),
   )
-    .option('-n, --limit <n>', 'the most jobs to list', positive, 20)
+    .option('-n, --limit <n>', 'the most jobs to list', positiveNumber, 20)
     .option('--cursor <cursor>', 'continue an earlier list: the next_cursor of its --json')
     .addOption(wideOption())
     .option('--json', 'print the JSON of the API: {jobs, next_cursor}')
@@ -57,12 +57,6 @@ async function firstJobs(client: O3Client, query: JobQuery, limit: number): Prom
 function emptyText(options: ListOptions): string {
   const isFiltered = options.cursor !== undefined || Object.keys(filterFrom(options)).length > 0;
   return isFiltered ? 'No jobs match.' : 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
-}
-
-function positive(text: string): number {
-  const number = wholeNumber(text);
-  if (number === 0) throw new InvalidArgumentError('Expected a whole number, 1 or more.');
-  return number;
 }
 
 const EXAMPLES = `

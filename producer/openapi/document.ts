@@ -39,6 +39,7 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       tags: [
         { name: 'jobs', description: 'Enqueue, watch, read, cancel, retry, delete' },
         { name: 'OpenAI', description: 'OpenAI’s own routes' },
+        { name: 'agents', description: 'The Model Context Protocol' },
         { name: 'instance', description: 'This server itself' },
       ],
       security: [{ bearer: [] }],

@@ -7,6 +7,7 @@ import { listQuery } from './job-queries.ts';
 
 /** auditQuery checks the query of the audit log. */
 export const auditQuery = z.strictObject({
+  since: listQuery.shape.since.describe('Acts at this time or later.'),
   limit: listQuery.shape.limit.describe(`Entries per page; default ${ENTRIES_PER_PAGE}.`),
   cursor: z
     .string()
@@ -20,8 +21,8 @@ const listAudit: Operation = {
   tag: 'instance',
   summary: 'Read who has done what, newest first',
   description:
-    'Cancels, retries and deletions of jobs, actions, resumes of models, and logins, kept for 90 days. A tenant reads ' +
-    'its own acts and those on its jobs; `admin` reads all.',
+    'Cancels, retries and deletions of jobs, actions, resumes of models, and logins, with what each did, kept for ' +
+    '90 days. A tenant reads its own acts and those on its jobs; `admin` reads all.',
   query: auditQuery,
   answers: { 200: { description: 'A page', content: { schema: auditPage } } },
   problems: ['redis_unavailable'],

@@ -27,8 +27,8 @@ export const listQuery = jobFilter.omit({ metadata: true }).extend({
     .max(100)
     .optional()
     .describe(
-      'Jobs whose id begins or ends with this; the `job_` at its beginning may be left out. There is one page of ' +
-        'them, of `limit` jobs at most.',
+      'Jobs whose id begins or ends with this; the `job_` at its beginning may be left out. The list ends ' +
+        'with `limit` jobs; `next_cursor` is there if the time of the call ended before all ids were looked at.',
     ),
   limit: numberText(/^\d+$/, 'integer', 1, MOST_PER_PAGE, 'whole number')
     .optional()
@@ -70,5 +70,10 @@ function numberText(form: RegExp, type: 'integer' | 'number', least: number, mos
     .regex(form, expected)
     .transform(Number)
     .refine((value) => value >= least && value <= most, expected)
-    .meta({ override: { type, minimum: least, maximum: most, pattern: undefined } });
+    .meta({
+      override({ jsonSchema }) {
+        Object.assign(jsonSchema, { type, minimum: least, maximum: most });
+        delete jsonSchema.pattern;
+      },
+    });
 }

@@ -45,7 +45,8 @@ export async function resumeByHand(
   logger: Logger,
 ): Promise<ResumedModel> {
   const resumed = await queue.resume(model);
-  queue.record({ by: caller?.tenant ?? null, what: 'model.resume', subject: model });
+  const outcome = resumed.resumed ? 'resumed' : 'was not paused';
+  queue.record({ by: caller?.tenant ?? null, what: 'model.resume', subject: model, outcome });
   logger.info(
     { ...resumed, by: caller?.tenant },
     resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',

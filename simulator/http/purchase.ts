@@ -8,12 +8,15 @@ import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Settings } from '../options.ts';
 import type { Account } from '../request/account.ts';
+import { type Conversation, type Earlier, itemsOf, readConversation } from '../request/conversation.ts';
 import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
-import { questionText } from '../request/input.ts';
+import { readOffer } from '../request/tools.ts';
 import { shorten, simulatedSummary } from '../response/answer.ts';
-import { createRun, type Run } from '../response/run.ts';
+import { finalOutputOf } from '../response/output-items.ts';
+import { createRun, type Run, statusOf } from '../response/run.ts';
 import { writeScript } from '../response/script.ts';
 import type { Store } from '../response/store.ts';
+import { toolCallsOf } from '../response/tool-calls.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
 
 export type CreateDeps = {
@@ -30,6 +33,7 @@ export type CreateDeps = {
 /** Admission is a create that passed the checks, with the faults it will meet. */
 export type Admission = {
   readonly request: CreateRequest;
+  readonly conversation: Conversation;
   readonly faults: Faults;
   /**
    * The question's key in the counts of faults. A create that has met its fault is counted under this key,
@@ -53,19 +57,22 @@ export function lackReply(
 export function admit(
   body: unknown,
   account: Account,
-  { settings, store, faultCounts }: CreateDeps,
+  { settings, store, faultCounts, now }: CreateDeps,
 ): Admission {
   const asked = readCreateRequest(body, account, settings.models);
   checkStream(asked, settings);
-  const request = applyProfile(asked, settings);
-  checkPrevious(request, store.of(account));
+  checkPrevious(asked, store.of(account));
+  const earlier = earlierThan(asked, store.of(account), now());
+  const conversation = readConversation(earlier, asked.body);
+  const request = applyProfile(withTokensOf(earlier, asked), settings);
   checkWebhooks(request, settings);
   const { key, faults, numbers } = request.sim;
   const hasFault = Object.values(faults).some((fault) => fault !== undefined && fault.length > 0);
-  if (!hasFault || numbers.sim_times === undefined) return { request, faults, countKey: undefined };
+  if (!hasFault || numbers.sim_times === undefined)
+    return { request, conversation, faults, countKey: undefined };
   const countKey = key ?? questionKey(request);
-  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, faults, countKey };
-  return { request, faults: NO_FAULTS, countKey: undefined };
+  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, conversation, faults, countKey };
+  return { request, conversation, faults: NO_FAULTS, countKey: undefined };
 }
 
 /**
@@ -74,19 +81,21 @@ export function admit(
  * will use.
  * @throws OpenAI's 429 when a limit is exceeded.
  */
-export function purchase({ request, faults, countKey }: Admission, deps: CreateDeps): Purchase {
+export function purchase({ request, conversation, faults, countKey }: Admission, deps: CreateDeps): Purchase {
   const { settings, store, ledger, limits, faultCounts, webhooks, now } = deps;
   const createdAtMs = now();
   const thinkMs = request.sim.numbers.sim_think_ms ?? settings.nextThinkMs();
-  const text = questionText(request.body['input']);
-  const question = { model: request.model.id, text, thinkMs, body: request.body };
+  const { question: text, toolOutputs } = conversation;
+  const question = { model: request.model.id, text, toolOutputs, thinkMs, body: request.body };
   const script = writeScript(request, {
     id: `resp_${randomBytes(24).toString('hex')}`,
     createdAtMs,
     thinkMs,
     keepaliveMs: settings.keepaliveMs,
     faults,
+    question: text,
     answer: settings.answer(question),
+    calls: toolCallsOf(readOffer(request.body), conversation, request.body['parallel_tool_calls'] !== false),
     summary: simulatedSummary(shorten(text)),
   });
   const headers = limits.take(request.model.id, script.tokens);
@@ -129,6 +138,32 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
     param: 'previous_response_id',
     code: 'previous_response_not_found',
   });
+}
+
+/** earlierThan returns what the responses hold that a request continues, the oldest first. */
+function earlierThan({ previousResponseId }: CreateRequest, store: Store, nowMs: number): Earlier {
+  const chain: Run[] = [];
+  let id = previousResponseId;
+  while (id !== undefined && store.has(id)) {
+    const run = store.find(id);
+    chain.unshift(run);
+    id = run.script.request.previousResponseId;
+  }
+  return {
+    items: chain.flatMap((run) => [
+      ...itemsOf(run.script.request.body['input']),
+      ...(statusOf(run, nowMs) === 'completed' ? finalOutputOf(run.script) : []),
+    ]),
+    isWhole: id === undefined,
+    tokens: chain.at(-1)?.script.contextTokens ?? 0,
+  };
+}
+
+/** OpenAI bills what earlier responses hold as input again. */
+function withTokensOf({ tokens }: Earlier, request: CreateRequest): CreateRequest {
+  if (request.sim.numbers.sim_input_tokens !== undefined) return request;
+  const { total, cached } = request.inputTokens;
+  return { ...request, inputTokens: { total: total + tokens, cached } };
 }
 
 /**

@@ -1,5 +1,4 @@
 import type { Metadata } from '../api/fields.ts';
-import { questionText } from '../request/input.ts';
 import { shorten } from '../response/answer.ts';
 import { type Status, servedTier } from '../response/response-object.ts';
 import { type Run, statusOf } from '../response/run.ts';
@@ -188,7 +187,7 @@ function entryOf(run: Run, nowMs: number): LedgerEntry {
     service_tier: servedTier(request),
     mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
     metadata: request.metadata,
-    question: shorten(questionText(request.body['input']), QUESTION_CHARACTERS),
+    question: shorten(script.question, QUESTION_CHARACTERS),
     ...request.account,
     fields: Object.keys(request.body),
     created_at: Math.round(script.createdAtMs),

@@ -16,15 +16,6 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
   function_call_output: 'fco',
 };
 
-/** questionText returns the text of the last user message. Earlier items are history. */
-export function questionText(input: unknown): string {
-  if (typeof input === 'string') return input;
-  if (!Array.isArray(input)) return '';
-  const last = input.findLast((item) => isObject(item) && (item['role'] === 'user' || 'output' in item));
-  if (!isObject(last)) return '';
-  return contentText(last['content'] ?? last['output']);
-}
-
 /** countInputTokens estimates the input: four characters per token over everything the model would read. */
 export function countInputTokens(body: JsonObject): number {
   const read = [body['input'], body['instructions'], body['tools']];
@@ -89,7 +80,8 @@ function asArray(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function contentText(content: unknown): string {
+/** contentText returns the text of a message's content, or of a tool's output. */
+export function contentText(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
   return content

@@ -31,7 +31,7 @@ function* opening(script: Script): Generator<Step> {
 }
 
 function* itemSteps(script: Script, item: PlannedItem, index: number): Generator<Step> {
-  const [fromMs, toMs] = spanOf(script, item);
+  const [fromMs, toMs] = spanOf(script, index);
   const step = (atMs: number, type: string, fields: object): Step => ({
     atMs,
     type,
@@ -77,15 +77,14 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
       yield step(toMs, 'response.content_part.done', { ...at, part: contentPart(item, text) });
       return;
     }
-    case 'function_call': {
-      for (const [delta, atMs] of timed) {
-        yield step(atMs, 'response.function_call_arguments.delta', { ...common, delta });
-      }
-      yield step(toMs, 'response.function_call_arguments.done', {
-        ...common,
-        name: item.name,
-        arguments: text,
-      });
+    case 'tool_call': {
+      const [kind, field] =
+        item.tool === 'function'
+          ? ['response.function_call_arguments', 'arguments']
+          : ['response.custom_tool_call_input', 'input'];
+      for (const [delta, atMs] of timed) yield step(atMs, `${kind}.delta`, { ...common, delta });
+      const more = item.tool === 'function' ? { name: item.name } : {};
+      yield step(toMs, `${kind}.done`, { ...common, ...more, [field]: text });
       return;
     }
     default: {
@@ -96,14 +95,16 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
 }
 
 /**
- * Returns the part of the time in which an item is sent. Reasoning takes the first half of the time and the
- * answer the second half. A single item takes the whole time.
+ * Returns the part of the time in which an item is sent. Reasoning takes the first half of the time, and the
+ * other items share the second half. Without reasoning, or with nothing else, they have the whole time.
  */
-function spanOf(script: Script, item: PlannedItem): readonly [number, number] {
-  const { startMs, thinkMs: endMs } = script;
-  if (script.items.length === 1) return [startMs, endMs];
-  const middleMs = (startMs + endMs) / 2;
-  return item.kind === 'reasoning' ? [startMs, middleMs] : [middleMs, endMs];
+function spanOf({ items, startMs, thinkMs: endMs }: Script, index: number): readonly [number, number] {
+  const [first] = items;
+  const middleMs = items.length > 1 && first?.kind === 'reasoning' ? (startMs + endMs) / 2 : startMs;
+  if (middleMs > startMs && index === 0) return [startMs, middleMs];
+  const before = middleMs > startMs ? 1 : 0;
+  const shareMs = (endMs - middleMs) / (items.length - before);
+  return [middleMs + shareMs * (index - before), middleMs + shareMs * (index - before + 1)];
 }
 
 function* closing(script: Script): Generator<Step> {

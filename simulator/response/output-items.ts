@@ -14,8 +14,8 @@ export function deltasOf(item: PlannedItem): string[] {
   switch (item.kind) {
     case 'reasoning':
       return tokensOf(item.summary);
-    case 'function_call':
-      return groupIntoDeltas(tokensOf(item.argumentsJson), 8);
+    case 'tool_call':
+      return groupIntoDeltas(tokensOf(item.text).slice(0, item.tokens), 8);
     case 'message': {
       const deltas = groupIntoDeltas(stretch(item.text, item.tokens), item.deltas);
       return item.ending === 'broken' ? deltas.slice(0, Math.ceil(deltas.length / 2)) : deltas;
@@ -32,8 +32,8 @@ export function openedItem(item: PlannedItem): OutputItem {
   switch (item.kind) {
     case 'reasoning':
       return { id: item.id, type: 'reasoning', summary: [] };
-    case 'function_call':
-      return functionCall(item, 'in_progress', '');
+    case 'tool_call':
+      return toolCall(item, 'in_progress', '');
     case 'message':
       return message(item.id, 'in_progress', []);
     default: {
@@ -53,8 +53,8 @@ export function itemWithText(item: PlannedItem, text: string, status: string): O
         ...(item.sealed ? { encrypted_content: sealedReasoning(item.id) } : {}),
         summary: text === '' ? [] : [summaryPart(text)],
       };
-    case 'function_call':
-      return functionCall(item, status, text);
+    case 'tool_call':
+      return toolCall(item, status, text);
     case 'message':
       return message(item.id, status, [contentPart(item, text)]);
     default: {
@@ -69,7 +69,7 @@ export function closedItem(item: PlannedItem): OutputItem {
 }
 
 function closedStatus(item: PlannedItem): string {
-  return item.kind === 'message' && item.ending !== 'completed' ? 'incomplete' : 'completed';
+  return item.kind !== 'reasoning' && item.ending !== 'completed' ? 'incomplete' : 'completed';
 }
 
 /** contentPart returns the part of a message that holds its text. */
@@ -105,19 +105,15 @@ function message(id: string, status: string, content: readonly object[]): Output
   return { id, type: 'message', status, role: 'assistant', content };
 }
 
-function functionCall(
-  item: Extract<PlannedItem, { kind: 'function_call' }>,
+function toolCall(
+  { id, tool, callId, name }: Extract<PlannedItem, { kind: 'tool_call' }>,
   status: string,
-  argumentsJson: string,
+  text: string,
 ): OutputItem {
-  return {
-    id: item.id,
-    type: 'function_call',
-    status,
-    call_id: item.callId,
-    name: item.name,
-    arguments: argumentsJson,
-  };
+  const call = { id, status, call_id: callId, name };
+  return tool === 'function'
+    ? { ...call, type: 'function_call', arguments: text }
+    : { ...call, type: 'custom_tool_call', input: text };
 }
 
 /** Stands for encrypted reasoning, which no client can read. It only has to be the same in every replay. */

@@ -1,7 +1,8 @@
 import type { EndChange, Faults } from '../faults/faults.ts';
 import type { CreateRequest } from '../request/create-request.ts';
-import { argumentsFor, calledFunction } from './answer.ts';
+import { tokensOf } from './text.ts';
 import { type Budget, countUsage, planTokens, type Usage } from './token-budget.ts';
+import type { ToolCall } from './tool-calls.ts';
 
 /**
  * Script is the plan of one response. It is fixed when the response is created. The status, the object and
@@ -10,6 +11,8 @@ import { type Budget, countUsage, planTokens, type Usage } from './token-budget.
 export type Script = {
   readonly id: string;
   readonly request: CreateRequest;
+  /** The text of the last user message, cut. */
+  readonly question: string;
   /** Unix milliseconds. */
   readonly createdAtMs: number;
   /** When `queued` ends, in milliseconds since the response's creation. Infinity: never. */
@@ -33,6 +36,8 @@ export type Script = {
   readonly endChange: EndChange | undefined;
   /** The tokens that the response uses, whether it reports them or not. The rate limits count them. */
   readonly tokens: number;
+  /** The tokens that a response after this one reads again: the input and the output without the reasoning. */
+  readonly contextTokens: number;
   /** Whether the response completes as planned although a cancel was accepted. */
   readonly completesAfterCancel: boolean;
   readonly keepaliveMs: number;
@@ -53,11 +58,15 @@ export type PlannedItem =
       readonly isRefusal: boolean;
     }
   | {
-      readonly kind: 'function_call';
+      readonly kind: 'tool_call';
       readonly id: string;
       readonly callId: string;
+      readonly tool: ToolCall['kind'];
       readonly name: string;
-      readonly argumentsJson: string;
+      readonly text: string;
+      /** How many tokens of the text are sent; fewer than it has if `max_output_tokens` cuts it. */
+      readonly tokens: number;
+      readonly ending: 'completed' | 'incomplete';
     };
 
 /** Ending is how a response ends. */
@@ -80,7 +89,10 @@ export type ScriptOptions = {
   readonly thinkMs: number;
   readonly keepaliveMs: number;
   readonly faults: Faults;
+  readonly question: string;
   readonly answer: string;
+  /** The tool calls that are made in place of an answer. */
+  readonly calls: readonly ToolCall[];
   readonly summary: string;
 };
 
@@ -89,23 +101,26 @@ const REFUSAL = 'I am a simulated model, and I decline to answer this.';
 
 export function writeScript(request: CreateRequest, options: ScriptOptions): Script {
   const fault = options.faults.response;
-  const budget = planTokens(request, options.answer, fault);
+  const calls = fault === 'refusal' || isFailure(fault) ? [] : options.calls;
+  const budget = planTokens(request, options.answer, calls, fault);
   const usage = countUsage(request, budget);
   const isEndless = fault === 'stall' || fault === 'stuck_queued';
   return {
     id: options.id,
     request,
+    question: options.question,
     createdAtMs: options.createdAtMs,
     startMs: startOf(request, options),
     endMs: isEndless ? Number.POSITIVE_INFINITY : options.thinkMs,
     thinkMs: options.thinkMs,
-    items: planItems(request, options, budget),
+    items: planItems(request, { ...options, calls }, budget),
     ending: planEnding(request, options, budget),
     usage: fault === 'usage_empty' || fault === 'usage_null' || isFailure(fault) ? null : usage,
     noUsage: fault === 'usage_empty' ? {} : null,
     finalOutput: fault === 'output_empty' ? 'empty' : fault === 'output_half' ? 'half' : 'whole',
     endChange: fault === 'end' ? request.sim.end : undefined,
     tokens: usage.total_tokens,
+    contextTokens: usage.input_tokens + budget.visible,
     completesAfterCancel: fault === 'late_completion',
     keepaliveMs: options.keepaliveMs,
   };
@@ -132,17 +147,7 @@ function planItems(request: CreateRequest, options: ScriptOptions, budget: Budge
     });
   }
   if (budget.visible === 0 && budget.exhausted) return items;
-  const call = calledFunction(request.body);
-  if (call && !budget.exhausted && !isFailure(options.faults.response)) {
-    items.push({
-      kind: 'function_call',
-      id: `fc_${suffix}`,
-      callId: `call_${suffix.slice(0, 24)}`,
-      name: String(call['name']),
-      argumentsJson: argumentsFor(call),
-    });
-    return items;
-  }
+  if (options.calls.length > 0) return [...items, ...planCalls(options.calls, suffix, budget)];
   items.push({
     kind: 'message',
     id: `msg_${suffix}`,
@@ -153,6 +158,22 @@ function planItems(request: CreateRequest, options: ScriptOptions, budget: Budge
     ending: isFailure(options.faults.response) ? 'broken' : budget.exhausted ? 'incomplete' : 'completed',
   });
   return items;
+}
+
+/** Calls that `max_output_tokens` leaves no token for are not made. */
+function planCalls(calls: readonly ToolCall[], suffix: string, { visible }: Budget): PlannedItem[] {
+  let left = visible;
+  return calls.flatMap(({ kind: tool, name, text }, index): PlannedItem[] => {
+    if (left === 0) return [];
+    const wanted = tokensOf(text).length;
+    const tokens = Math.min(wanted, left);
+    left -= tokens;
+    const place = index.toString(16).padStart(4, '0');
+    const id = `${tool === 'function' ? 'fc' : 'ctc'}_${suffix.slice(0, -4)}${place}`;
+    const callId = `call_${suffix.slice(0, 20)}${place}`;
+    const ending = tokens < wanted ? 'incomplete' : 'completed';
+    return [{ kind: 'tool_call', id, callId, tool, name, text, tokens, ending }];
+  });
 }
 
 function planEnding(request: CreateRequest, { faults }: ScriptOptions, budget: Budget): Ending {

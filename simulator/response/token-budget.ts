@@ -1,7 +1,7 @@
 import type { ResponseFault } from '../faults/faults.ts';
 import type { CreateRequest, Effort } from '../request/create-request.ts';
-import { argumentsFor, calledFunction } from './answer.ts';
 import { tokensOf } from './text.ts';
+import type { ToolCall } from './tool-calls.ts';
 
 /** Usage is what a response reports that it used, in OpenAI's form. */
 export type Usage = {
@@ -28,13 +28,21 @@ const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
  */
 export type Budget = { readonly reasoning: number; readonly visible: number; readonly exhausted: boolean };
 
-/** planTokens gives the reasoning its tokens first; the rest of `max_output_tokens` limits the answer. */
-export function planTokens(request: CreateRequest, answer: string, fault: ResponseFault | undefined): Budget {
+/**
+ * planTokens gives the reasoning its tokens first. The rest of `max_output_tokens` limits the tool calls, or
+ * the answer if there are none.
+ */
+export function planTokens(
+  request: CreateRequest,
+  answer: string,
+  calls: readonly ToolCall[],
+  fault: ResponseFault | undefined,
+): Budget {
   const { numbers } = request.sim;
-  const call = fault === 'refusal' ? undefined : calledFunction(request.body);
-  const wanted = call
-    ? tokensOf(argumentsFor(call)).length
-    : (numbers.sim_output_tokens ?? Math.max(tokensOf(answer).length, numbers.sim_deltas ?? 0));
+  const wanted =
+    calls.length > 0
+      ? calls.reduce((sum, { text }) => sum + tokensOf(text).length, 0)
+      : (numbers.sim_output_tokens ?? Math.max(tokensOf(answer).length, numbers.sim_deltas ?? 0));
   const reasoning = numbers.sim_reasoning_tokens ?? REASONING_TOKENS[request.effort];
   if (fault === 'incomplete') {
     return { reasoning: request.maxOutputTokens ?? Math.max(reasoning, 64), visible: 0, exhausted: true };

@@ -20,6 +20,12 @@ export const auditEntry = z
     subject: z
       .string()
       .describe('The id of the job or of the action, or the name of the model or of the tenant.'),
+    outcome: z
+      .string()
+      .describe(
+        'What the act did: `cancelled`, `cancelling` (a worker held the job), `retried`, `deleted`, `stopping`, ' +
+          '`resumed`, `was not paused`, `logged in`, or `cancel of 118 jobs`.',
+      ),
   })
   .meta({ id: 'AuditEntry', description: 'One act of a person or a program that changed something.' });
 
@@ -47,10 +53,17 @@ export interface Audit {
   /** Writes an act. It never throws: an act that is done is not refused because of its entry. */
   record(act: Act): Promise<void>;
   /** Reads a page, newest first. @param tenant whose acts, and acts on whose jobs; undefined: all. */
-  read(
-    tenant: string | undefined,
-    page: { limit?: number | undefined; cursor?: string | undefined },
-  ): Promise<AuditPage>;
+  read(tenant: string | undefined, query: AuditQuery): Promise<AuditPage>;
+}
+
+/** AuditQuery selects the entries of one page. */
+export interface AuditQuery {
+  /** Only acts at this time or later, in ISO 8601. Default: all that are kept. */
+  since?: string | undefined;
+  /** 1 to 100. Default 50. */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  cursor?: string | undefined;
 }
 
 /** ENTRIES_PER_PAGE is how many entries a page has if the caller does not say. */
@@ -68,7 +81,7 @@ export function createAudit(redis: RedisClient, prefix: string, onError: (error:
   const all = `${prefix}:{audit}`;
   const streamOf = (tenant: string): string => `${all}:${tenant}`;
   return {
-    async record({ by, what, subject, owner = null }) {
+    async record({ by, what, subject, outcome, owner = null }) {
       const tenants = new Set([by, owner].filter((name) => name !== null));
       const oldest = serverTime(redis) - KEPT_S * MS_PER_S;
       const pipeline = redis.pipeline();
@@ -76,7 +89,8 @@ export function createAudit(redis: RedisClient, prefix: string, onError: (error:
         [all, KEPT.all] as const,
         ...[...tenants].map((tenant) => [streamOf(tenant), KEPT.tenant] as const),
       ]) {
-        const fields = ['what', what, 'subject', subject, ...(by === null ? [] : ['by', by])];
+        const fields = ['what', what, 'subject', subject, 'outcome', outcome];
+        if (by !== null) fields.push('by', by);
         pipeline
           .xadd(key, 'MAXLEN', '~', most, '*', ...fields)
           .xtrim(key, 'MINID', '~', oldest)
@@ -89,12 +103,12 @@ export function createAudit(redis: RedisClient, prefix: string, onError: (error:
         onError(error instanceof Error ? error : new Error(String(error)));
       }
     },
-    async read(tenant, { limit = ENTRIES_PER_PAGE, cursor }) {
+    async read(tenant, { since, limit = ENTRIES_PER_PAGE, cursor }) {
       const key = tenant === undefined ? all : streamOf(tenant);
       const entries = await redis.xrevrange(
         key,
         cursor === undefined ? '+' : `(${cursor}`,
-        '-',
+        since === undefined ? '-' : String(Math.max(0, Date.parse(since))),
         'COUNT',
         limit + 1,
       );
@@ -116,5 +130,6 @@ function entryFrom(id: string, flat: readonly string[]): AuditEntry {
     by: fields['by'] ?? null,
     what: fields['what'] as AuditEntry['what'],
     subject: fields['subject'] ?? '',
+    outcome: fields['outcome'] ?? '',
   };
 }

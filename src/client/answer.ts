@@ -1,3 +1,4 @@
+import type { AuditPage } from '../audit/audit.ts';
 import type { Action, Selection } from '../job/action.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 import { JOB_STATUSES } from '../job/job.ts';
@@ -6,6 +7,9 @@ import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageReport } from '../usage/report.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
+
+/** Expected is a kind of body: how it is recognised, and its name in an error. */
+export type Expected<Body> = readonly [isExpected: (body: unknown) => body is Body, name: string];
 
 /**
  * These checks distinguish an instance from another server that answers JSON. They do not check every field:
@@ -37,6 +41,10 @@ export function isJobResult(value: unknown): value is JobResult {
 
 export function isUsageReport(value: unknown): value is UsageReport {
   return isJsonObject(value) && isJsonObject(value['total']) && Array.isArray(value['rows']);
+}
+
+export function isAuditPage(value: unknown): value is AuditPage {
+  return isJsonObject(value) && Array.isArray(value['entries']) && value['next_cursor'] !== undefined;
 }
 
 export function isModelViews(value: unknown): value is { models: ModelView[] } {

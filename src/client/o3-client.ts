@@ -1,4 +1,5 @@
 import { sleep } from '../async/sleep.ts';
+import type { AuditPage, AuditQuery } from '../audit/audit.ts';
 import type { JobEvent } from '../job/event.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 import { isFinishedJob } from '../job/job.ts';
@@ -34,6 +35,8 @@ import {
   pathWith,
 } from './address.ts';
 import {
+  type Expected,
+  isAuditPage,
   isBulkAnswer,
   isJobPage,
   isJobResult,
@@ -60,6 +63,8 @@ const SHORTEST_POLL_MS = 1000;
 const SHORT_WAIT_MS = 5000;
 /** How long a wait or a stream of events retries while the instance restarts, in milliseconds. */
 const WAIT_PATIENCE_MS = 60_000;
+
+const JOB: Expected<JobView> = [isJobView, 'a job'];
 
 /**
  * O3Client is a JobQueue that calls one instance of o3-queue over HTTP. Reads, and enqueues with an
@@ -98,7 +103,7 @@ export class O3Client implements JobQueue {
         patienceMs: this.#patienceMs,
       }),
     });
-    return this.#viewFrom(body, status);
+    return this.#checked(body, status, JOB);
   }
 
   /**
@@ -120,10 +125,8 @@ export class O3Client implements JobQueue {
       signal,
       ...(keyed && { patienceMs: this.#patienceMs }),
     });
-    if (!isBulkAnswer(body, requests.length)) {
-      throw unexpectedResponse(this.url, status, 'something that is not the outcomes of a bulk');
-    }
-    return body.outcomes.map((outcome) => {
+    const isExpected = (answer: unknown) => isBulkAnswer(answer, requests.length);
+    return this.#checked(body, status, [isExpected, 'the outcomes of a bulk']).outcomes.map((outcome) => {
       if ('job' in outcome) return { ok: true, job: outcome.job, isNew: outcome.status === 202 };
       const error = errorFromProblem(outcome.problem, { status: outcome.status });
       return { ok: false, error: error ?? unexpectedResponse(this.url, status, 'an outcome without a code') };
@@ -182,11 +185,7 @@ export class O3Client implements JobQueue {
   }
 
   async list(query: JobQuery = {}, options: CallOptions = {}): Promise<JobPage> {
-    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const path = pathWith('/jobs', query);
-    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
-    if (isJobPage(body)) return body;
-    throw unexpectedResponse(this.url, status, 'something that is not a page of jobs');
+    return this.#readBody(pathWith('/jobs', query), [isJobPage, 'a page of jobs'], options);
   }
 
   jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
@@ -198,19 +197,17 @@ export class O3Client implements JobQueue {
    * Default: the last 30 days, with a row for each day, model and tenant.
    */
   async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
-    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const path = pathWith('/usage', query);
-    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
-    if (isUsageReport(body)) return body;
-    throw unexpectedResponse(this.url, status, 'something that is not a report of usage');
+    return this.#readBody(pathWith('/usage', query), [isUsageReport, 'a report of usage'], options);
+  }
+
+  /** Reads a page of who has done what, newest first: the caller's acts and those on its jobs; admin: all. */
+  async audit(query: AuditQuery = {}, options: CallOptions = {}): Promise<AuditPage> {
+    return this.#readBody(pathWith('/audit', query), [isAuditPage, 'a page of the audit log'], options);
   }
 
   /** Lists each configured model with its limits and its state. Only for an admin. */
   async models(options: CallOptions = {}): Promise<ModelView[]> {
-    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const { body, status } = await this.#transport.read('/models', { signal, patienceMs: this.#patienceMs });
-    if (isModelViews(body)) return body.models;
-    throw unexpectedResponse(this.url, status, 'something that is not a list of models');
+    return (await this.#readBody('/models', [isModelViews, 'a list of models'], options)).models;
   }
 
   /**
@@ -221,13 +218,18 @@ export class O3Client implements JobQueue {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${modelPath(model)}/resume`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    if (isResumedModel(body)) return body;
-    throw unexpectedResponse(this.url, status, 'something that is not a model');
+    return this.#checked(body, status, [isResumedModel, 'a model']);
+  }
+
+  async #readBody<Body>(path: string, expected: Expected<Body>, options: CallOptions): Promise<Body> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
+    return this.#checked(body, status, expected);
   }
 
   async #read(id: string, signal: AbortSignal | undefined, patienceMs: number): Promise<JobView> {
     const { body, status } = await this.#transport.read(jobPath(id), { signal, patienceMs });
-    return this.#viewFrom(body, status);
+    return this.#checked(body, status, JOB);
   }
 
   /**
@@ -260,7 +262,7 @@ export class O3Client implements JobQueue {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${jobPath(id)}/${action}`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    return this.#viewFrom(body, status);
+    return this.#checked(body, status, JOB);
   }
 
   async #resultNow(
@@ -273,11 +275,10 @@ export class O3Client implements JobQueue {
     for (;;) {
       const answer = await this.#transport.read(path, { signal, patienceMs, holdMs, alsoAnswers: [409] });
       if (answer.status === 200) {
-        if (isJobResult(answer.body)) return { status: 'completed', result: answer.body };
-        throw unexpectedResponse(this.url, 200, 'something that is not a result');
+        return { status: 'completed', result: this.#checked(answer.body, 200, [isJobResult, 'a result']) };
       }
       const problem = answer.status === 409 && isJsonObject(answer.body) ? answer.body['job'] : answer.body;
-      const job = this.#viewFrom(problem, answer.status);
+      const job = this.#checked(problem, answer.status, JOB);
       if (job.status !== 'completed') return { status: job.status, job };
       // The job completed after the instance had looked for the result and before it read the view. So the
       // result exists now.
@@ -285,9 +286,9 @@ export class O3Client implements JobQueue {
     }
   }
 
-  #viewFrom(body: unknown, status: number): JobView {
-    if (isJobView(body)) return body;
-    throw unexpectedResponse(this.url, status, 'something that is not a job');
+  #checked<Body>(body: unknown, status: number, [isExpected, name]: Expected<Body>): Body {
+    if (isExpected(body)) return body;
+    throw unexpectedResponse(this.url, status, `something that is not ${name}`);
   }
 }
 

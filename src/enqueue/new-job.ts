@@ -8,7 +8,6 @@ import {
   type JobData,
   jobDataFrom,
   type ParsedRequest,
-  questionPreview,
   requestedModel,
   responsesBodyFrom,
 } from '../job/request.ts';
@@ -21,6 +20,7 @@ import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { questionPreview } from '../responses/question.ts';
 import { runRecordFrom } from '../run/record.ts';
 import type { JobKey } from './idempotency.ts';
 

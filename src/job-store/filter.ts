@@ -26,7 +26,10 @@ export const jobFilter = z
       .string()
       .max(100)
       .optional()
-      .describe('Jobs with this text in the first 100 characters of the question, in upper or lower case.'),
+      .describe(
+        'Jobs with this text in the question, in upper or lower case. Of a job with more than 256 KB of data ' +
+          'only the first 100 characters of the question are looked through.',
+      ),
     error: z.string().max(100).optional().describe('Jobs that failed with this code (docs/ERRORS.md).'),
     metadata: z
       .record(z.string().min(1).max(64), z.string().max(512))
@@ -54,12 +57,7 @@ const jobQuery = jobFilter.extend({
  * @throws {QueueError} `invalid_request`, with every flaw.
  */
 export function checkQuery(query: JobQuery, models: Iterable<string>): void {
-  const { id, cursor, model } = checkedInput('query', query, jobQuery);
-  if (id !== undefined && cursor !== undefined) {
-    throw refusalOf('query', [
-      { path: 'cursor', message: 'expected no cursor beside an id, whose jobs are one page' },
-    ]);
-  }
+  const { model } = checkedInput('query', query, jobQuery);
   checkModel('query', { model }, [...models]);
 }
 

@@ -8,9 +8,10 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { checkQuery } from './filter.ts';
-import { findIdsByPart } from './find-by-part.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor } from './index-sets.ts';
-import { type Found, indexesFor, matches, search } from './search.ts';
+import { listByPart } from './list-by-part.ts';
+import { readViews } from './look.ts';
+import { matches, search } from './search.ts';
 
 /**
  * The most jobs that one call reads whole, and the longest time (ms) that it looks at jobs. A search with few
@@ -42,35 +43,42 @@ export async function listJobs(
 ): Promise<JobPage> {
   const { limit = 20, cursor, id, ...filter } = query;
   checkQuery(query, queues.keys());
-  const after = cursor === undefined ? undefined : entryFrom(cursor);
-  if (after === undefined && ['all', 'live'].includes(indexFor(filter.status))) {
+  const stopAt = performance.now() + looksForMs;
+  if (cursor === undefined && ['all', 'live'].includes(indexFor(filter.status))) {
     await Promise.all([...queues.values()].map(({ keys }) => indexBareJobs(redis, keys)));
   }
-  if (id !== undefined)
-    return { jobs: await jobsByPart(redis, queues, id, filter, limit), next_cursor: null };
-  const stopAt = performance.now() + looksForMs;
+  if (id !== undefined) return listByPart(redis, queues, { ...query, id, limit }, stopAt);
+  const after = cursor === undefined ? undefined : entryFrom(cursor);
   // The first step has as many jobs as the page needs if all match.
   const atOnce = Math.min(READ_AT_ONCE, limit + 1);
   const jobs: JobView[] = [];
   let last: IndexEntry | undefined;
-  let lookedAt = 0;
-  let read = 0;
+  const excerpts: Record<string, string> = {};
+  let [lookedAt, tooLarge, read] = [0, 0, 0];
   const pageTo = (end: IndexEntry | undefined): JobPage => ({
     jobs,
     next_cursor: end === undefined ? null : cursorFrom(end),
     ...(filter.q !== undefined && {
-      searched: { jobs: lookedAt, back_to: end === undefined ? null : iso(end.createdAt) },
+      searched: {
+        jobs: lookedAt,
+        back_to: end === undefined ? null : iso(end.createdAt),
+        too_large: tooLarge,
+        excerpts,
+      },
     }),
   });
-  for await (const { looked, found } of search(redis, queues, filter, { after, firstStep: atOnce })) {
+  for await (const step of search(redis, queues, filter, { after, firstStep: atOnce })) {
+    const { looked, found } = step;
     lookedAt += looked.length;
+    tooLarge += step.tooLarge;
     for (let from = 0; from < found.length; from += atOnce) {
-      for (const { entry, view } of await readViews(queues, found.slice(from, from + atOnce))) {
+      for (const { entry, view, excerpt } of await readViews(queues, found.slice(from, from + atOnce))) {
         if (view === undefined) await forget(redis, queues, entry, filter);
         else if (matches(view, filter)) {
           // This match does not fit on the page any more, so there is a next page, and it begins with it.
           if (jobs.length === limit) return pageTo(last);
           jobs.push(view);
+          if (excerpt !== undefined) excerpts[view.id] = excerpt;
         }
         last = entry;
         read += 1;
@@ -81,46 +89,6 @@ export async function listJobs(
     if (performance.now() >= stopAt) return pageTo(last);
   }
   return pageTo(undefined);
-}
-
-async function readViews(
-  queues: ReadonlyMap<string, ModelQueue>,
-  found: readonly Found[],
-): Promise<{ entry: IndexEntry; view: JobView | undefined }[]> {
-  return Promise.all(
-    found.map(async ({ entry }) => {
-      const reading = await queues.get(entry.model)?.read(entry.id);
-      return { entry, view: reading?.view };
-    }),
-  );
-}
-
-/** jobsByPart reads the jobs of a filter by a part of their ids, newest first. */
-async function jobsByPart(
-  redis: RedisClient,
-  queues: ReadonlyMap<string, ModelQueue>,
-  part: string,
-  filter: JobFilter,
-  limit: number,
-): Promise<JobView[]> {
-  const searched = [...queues.values()].filter(({ model }) => [undefined, model].includes(filter.model));
-  const found = await Promise.all(
-    searched.map(async (queue) => {
-      const [walked = '', ...others] = indexesFor(queue.keys, filter);
-      const ids = await findIdsByPart(redis, walked, part, limit);
-      return Promise.all(
-        ids.map(async (id) => {
-          const scores = await Promise.all(others.map((index) => redis.zscore(index, id)));
-          return scores.includes(null) ? null : queue.read(id);
-        }),
-      );
-    }),
-  );
-  return found
-    .flat()
-    .flatMap((reading) => (reading && matches(reading.view, filter) ? [reading.view] : []))
-    .sort((a, b) => b.created_at.localeCompare(a.created_at))
-    .slice(0, limit);
 }
 
 async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void> {

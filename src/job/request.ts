@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
-import { preview } from '../errors/preview.ts';
 import { isJsonObject, withPlainNumbers } from './exact-json.ts';
 import { metadata } from './metadata.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
@@ -211,11 +210,6 @@ export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobD
   return { ...work, stream: asked ?? streamByDefault };
 }
 
-/** questionPreview returns the first 100 characters of a job's question, for the board and the lists. */
-export function questionPreview(work: JobRequest | JobData): string {
-  return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
-}
-
 /**
  * responsesBodyFrom makes the body for the upstream, without `background` and `stream`: the worker sets
  * those.
@@ -278,23 +272,4 @@ function isDeeperThan(levels: number, value: unknown): boolean {
 
 function hasOwn(value: unknown, key: string): boolean {
   return isJsonObject(value) && Object.hasOwn(value, key);
-}
-
-/**
- * questionOf finds the last message of the user in a Responses API input: what a person looks for on the
- * board.
- */
-function questionOf(input: unknown): string {
-  if (typeof input === 'string') return input;
-  if (!Array.isArray(input)) return '(prompt template)';
-  for (const item of input.toReversed()) {
-    if (!isJsonObject(item) || (item['role'] ?? 'user') !== 'user') continue;
-    if (typeof item['content'] === 'string') return item['content'];
-    if (Array.isArray(item['content'])) {
-      const texts = item['content'].filter(isJsonObject).map((part) => part['text']);
-      const text = texts.filter((part) => typeof part === 'string').join(' ');
-      if (text !== '') return text;
-    }
-  }
-  return '(no text)';
 }

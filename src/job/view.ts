@@ -243,10 +243,26 @@ export const jobPage = z
         jobs: count.describe('How many jobs the call has looked at.'),
         back_to: time
           .nullable()
-          .describe('When the oldest of them was created; null: the search has reached the end.'),
+          .describe(
+            'When the oldest of them was created; null: the search has reached the end, or is one for a part of an ' +
+              'id, which goes through jobs in no order.',
+          ),
+        too_large: count
+          .optional()
+          .describe(
+            'How many of them have more than 256 KB of data. Of their questions only the first 100 characters were ' +
+              'looked through. Absent without `q`.',
+          ),
+        excerpts: z
+          .record(z.string(), z.string())
+          .optional()
+          .describe(
+            'The text around the match, by the id of the job, where the first 100 characters of the question do not ' +
+              'have it. Absent without `q`.',
+          ),
       })
       .optional()
-      .describe('How far the search for `q` came; absent without `q`.'),
+      .describe('How far the search for `q` or `id` came; absent without both.'),
   })
   .meta({ id: 'JobPage' });
 

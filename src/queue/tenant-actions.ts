@@ -48,6 +48,7 @@ export class TenantActions {
         by: tenantInView(this.#tenant),
         what: 'action.start',
         subject: action.id,
+        outcome: `${kind} of ${countOf(selection)}`,
       });
       this.#core.actionStarted.call();
       return viewOfAction(this.#core, action);
@@ -74,7 +75,12 @@ export class TenantActions {
       const { end } = await this.#find(id);
       if (end === undefined) {
         await requestStop(this.#core, id);
-        void this.#core.audit.record({ by: tenantInView(this.#tenant), what: 'action.stop', subject: id });
+        void this.#core.audit.record({
+          by: tenantInView(this.#tenant),
+          what: 'action.stop',
+          subject: id,
+          outcome: 'stopping',
+        });
       }
       return viewOfAction(this.#core, await this.#find(id));
     });
@@ -90,4 +96,9 @@ export class TenantActions {
     if (action !== undefined && (this.#sees ?? action.tenant) === action.tenant) return action;
     throw new QueueError('action_not_found', `Expected the id of an action that is kept, got ${shown(id)}`);
   }
+}
+
+/** countOf writes how many jobs an action is to change: `118 jobs`, `more than 10000 jobs`. */
+function countOf({ matching, more }: Selection): string {
+  return `${more ? 'more than ' : ''}${matching} ${matching === 1 ? 'job' : 'jobs'}`;
 }

@@ -1,4 +1,4 @@
-import type { AuditEntry, AuditPage } from '../audit/audit.ts';
+import type { Act, AuditPage, AuditQuery } from '../audit/audit.ts';
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { type Quote, quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
@@ -183,7 +183,7 @@ export class TenantQueue {
       const found = await this.#findJob(id);
       const outcome = await cancelJob(this.#core, found);
       const { view } = found.reading;
-      if (outcome !== 'already') this.#record('job.cancel', view);
+      if (outcome !== 'already') this.#record({ what: 'job.cancel', outcome }, view);
       // The mark changes nothing else of an active job, so this job need not be read again.
       if (outcome === 'cancelling' && view.status === 'active')
         return { outcome, job: { ...view, cancelling: true } };
@@ -196,7 +196,7 @@ export class TenantQueue {
     await this.#core.guard(async () => {
       const found = await requireSettled(this.#core.queues, id, this.#sees);
       await retryJob(this.#core, found);
-      this.#record('job.retry', found.reading.view);
+      this.#record({ what: 'job.retry', outcome: 'retried' }, found.reading.view);
     });
     return this.get(id);
   }
@@ -206,13 +206,13 @@ export class TenantQueue {
     await this.#core.guard(async () => {
       const found = await requireSettled(this.#core.queues, id, this.#sees);
       await removeJob(this.#core, found);
-      this.#record('job.delete', found.reading.view);
+      this.#record({ what: 'job.delete', outcome: 'deleted' }, found.reading.view);
     });
   }
 
   /** Reads who has done what, newest first: the caller's own acts and those on its jobs, or all for an admin. */
-  async audit(page: { limit?: number | undefined; cursor?: string | undefined }): Promise<AuditPage> {
-    return this.#core.guard(() => this.#core.audit.read(this.#sees, page));
+  async audit(query: AuditQuery = {}): Promise<AuditPage> {
+    return this.#core.guard(() => this.#core.audit.read(this.#sees, query));
   }
 
   async list(query: JobQuery = {}): Promise<JobPage> {
@@ -233,8 +233,8 @@ export class TenantQueue {
   }
 
   /** The entry goes by the same connection as the act, right behind it, and the caller does not wait for it. */
-  #record(what: AuditEntry['what'], { id, tenant }: Pick<JobView, 'id' | 'tenant'>): void {
-    void this.#core.audit.record({ by: this.#caller?.tenant ?? null, what, subject: id, owner: tenant });
+  #record(act: Pick<Act, 'what' | 'outcome'>, { id, tenant }: Pick<JobView, 'id' | 'tenant'>): void {
+    void this.#core.audit.record({ ...act, by: this.#caller?.tenant ?? null, subject: id, owner: tenant });
   }
 
   async #stored({

@@ -216,7 +216,7 @@ export function describeJobQueue(world: () => { queue: JobQueue; instance: Insta
       ['a page of none', { limit: 0 }],
       ['a page of 101', { limit: 101 }],
       ['an id of no characters', { id: '' }],
-      ['a cursor beside an id', { id: 'a', cursor: 'WzEsImEiLCJvMyJd' }],
+      ['a cursor of another list beside an id', { id: 'a', cursor: 'WzEsImEiLCJvMyJd' }],
       ['a cursor of no page', { cursor: 'nonsense' }],
       ['a misspelt field', { statsu: 'failed' }],
     ])('refuse %s', async (_what, query) => {

@@ -39,6 +39,7 @@ const PICTURES: Picture[] = [
   { name: 'o3q watch', args: () => ['watch'], until: /jobs still run/ },
   { name: 'o3q usage', args: () => ['usage'] },
   { name: 'o3q models', args: () => ['models'] },
+  { name: 'o3q audit', args: () => ['audit'] },
   {
     name: 'o3q follow, before the first word',
     args: ({ waitingId }) => ['follow', waitingId],

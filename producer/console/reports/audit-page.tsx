@@ -39,10 +39,11 @@ function Entries({ entries }: Pick<AuditPage, 'entries'>) {
           <th scope="col">Who</th>
           <th scope="col">What</th>
           <th scope="col">Subject</th>
+          <th scope="col">Outcome</th>
         </tr>
       </thead>
       <tbody>
-        {entries.map(({ at, by, what, subject }) => (
+        {entries.map(({ at, by, what, subject, outcome }) => (
           <tr key={`${at} ${what} ${subject}`}>
             <td>
               <Time of={at} />
@@ -52,6 +53,7 @@ function Entries({ entries }: Pick<AuditPage, 'entries'>) {
             <td class="wide">
               <Subject what={what} subject={subject} />
             </td>
+            <td>{outcome}</td>
           </tr>
         ))}
       </tbody>

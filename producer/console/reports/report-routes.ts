@@ -39,7 +39,7 @@ export function reportRoutes(
   });
   router.get('/audit', async ({ query }, response) => {
     const page = await queueFor(response).audit(
-      checkedInput('query', query, auditQuery.omit({ limit: true })),
+      checkedInput('query', query, auditQuery.omit({ since: true, limit: true })),
     );
     send(response, auditPage(page, visitorOf(response)));
   });

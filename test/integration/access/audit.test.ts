@@ -1,6 +1,8 @@
 import type { AuditPage } from '../../../src/audit/audit.ts';
+import { O3Client } from '../../../src/client/o3-client.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { type Answer, call } from '../../support/http/http-calls.ts';
+import { o3q } from '../../support/process/o3q.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 const KEYS = ['admin', 'alice', 'bob'].map((name) => ({ name, secret: `the-key-of-${name}` }));
@@ -21,7 +23,7 @@ async function audit(key: string, query = ''): Promise<AuditPage> {
 }
 
 const acts = ({ entries }: AuditPage): string[] =>
-  entries.map(({ by: who, what, subject }) => `${who} ${what} ${subject}`);
+  entries.map(({ by: who, what, subject, outcome }) => `${who} ${what} ${subject}: ${outcome}`);
 
 it('says who has done what, to admin of all, and to a tenant of its own acts and of those on its jobs', async () => {
   const enqueue = async (key: string): Promise<string> =>
@@ -42,16 +44,24 @@ it('says who has done what, to admin of all, and to a tenant of its own acts and
   });
   expect(login.status).toBe(303);
 
-  const alices = [`alice login alice`, `admin job.retry ${one}`, `alice job.cancel ${one}`];
-  const bobs = [`bob action.start ${action}`, `bob job.delete ${two}`, `bob job.cancel ${two}`];
+  const alices = [
+    `alice login alice: logged in`,
+    `admin job.retry ${one}: retried`,
+    `alice job.cancel ${one}: cancelled`,
+  ];
+  const bobs = [
+    `bob action.start ${action}: cancel of 0 jobs`,
+    `bob job.delete ${two}: deleted`,
+    `bob job.cancel ${two}: cancelled`,
+  ];
   expect(acts(await audit('alice'))).toEqual(alices);
   expect(acts(await audit('bob'))).toEqual(bobs);
   expect(acts(await audit('admin'))).toEqual([
-    'alice login alice',
-    'admin model.resume o3',
+    'alice login alice: logged in',
+    'admin model.resume o3: was not paused',
     ...bobs,
-    `admin job.retry ${one}`,
-    `alice job.cancel ${one}`,
+    `admin job.retry ${one}: retried`,
+    `alice job.cancel ${one}: cancelled`,
   ]);
   const first = await audit('admin', '?limit=3');
   expect(first.entries).toHaveLength(3);
@@ -60,6 +70,29 @@ it('says who has done what, to admin of all, and to a tenant of its own acts and
   expect(rest.next_cursor).toBeNull();
   for (const { at } of rest.entries) expect(Date.now() - Date.parse(at)).toBeLessThan(600_000);
 
+  const client = new O3Client({ url: instance.url, apiKey: 'the-key-of-bob' });
+  expect(acts(await client.audit())).toEqual(bobs);
+  const { next_cursor: cursor } = await client.audit({ limit: 1 });
+  expect(acts(await client.audit({ cursor: cursor ?? '' }))).toEqual(bobs.slice(1));
+  const since = rest.entries[0]?.at ?? '';
+  const later = await client.audit({ since });
+  for (const { at } of later.entries) expect(Date.parse(at)).toBeGreaterThanOrEqual(Date.parse(since));
+  expect((await client.audit({ since: '2999-01-01T00:00:00Z' })).entries).toEqual([]);
+
+  const run = (key: string, ...args: string[]) =>
+    o3q(['audit', ...args], {
+      environment: { O3Q_URL: instance.url, O3Q_API_KEY: `the-key-of-${key}` },
+    });
+  const table = await run('bob');
+  expect(table).toMatchObject({ code: 0, stderr: '' });
+  const lines = table.stdout.trimEnd().split('\n');
+  expect(lines[0]).toMatch(/^TIME +WHO +WHAT +ON +OUTCOME$/);
+  expect(lines[3]).toMatch(new RegExp(`^\\S+Z  bob  job\\.cancel +${two} +cancelled$`));
+  expect(lines).toHaveLength(4);
+  const json = await run('admin', '--json', '--limit', '200', '--since', '1h');
+  expect(acts(JSON.parse(json.stdout) as AuditPage)).toHaveLength(7);
+  expect((await run('alice', '--since', '2999-01-01')).stderr).toMatch(/^No acts/);
+
   const page = await call(instance.url, 'GET', '/console/audit', {
     headers: { authorization: 'Bearer the-key-of-bob', accept: 'text/html' },
   });
@@ -67,7 +100,10 @@ it('says who has done what, to admin of all, and to a tenant of its own acts and
   expect(String(page.body)).not.toContain(one);
 });
 
-it.each(['cursor=x', 'limit=0', 'limit=101', 'page=2'])('GET /audit?%s is refused', async (query) => {
-  const answer = await by('admin', 'GET', `/audit?${query}`);
-  expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
-});
+it.each(['since=yesterday', 'cursor=x', 'limit=0', 'limit=101', 'page=2'])(
+  'GET /audit?%s is refused',
+  async (query) => {
+    const answer = await by('admin', 'GET', `/audit?${query}`);
+    expect(answer).toMatchObject({ status: 400, body: { code: 'invalid_request' } });
+  },
+);

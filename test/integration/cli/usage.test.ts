@@ -8,7 +8,7 @@ import { o3q } from '../../support/process/o3q.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 import { unusedUrl } from '../../support/worlds/scripted-instance.ts';
 
-const COMMANDS = ['ask', 'status', 'result', 'list', 'watch', 'cancel', 'retry', 'inspect'];
+const COMMANDS = ['ask', 'status', 'result', 'list', 'watch', 'cancel', 'retry', 'audit', 'inspect'];
 
 describe('wrong usage', () => {
   it.each<[string, string[], RegExp]>([

@@ -1,5 +1,7 @@
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { JobPage, JobView } from '../../../src/job/view.ts';
+import { listJobs } from '../../../src/job-store/list.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -39,6 +41,8 @@ async function page(query: string, key?: string): Promise<JobPage> {
   expect(answer).toMatchObject({ status: 200 });
   return answer.body as JobPage;
 }
+
+const byModel = ({ queues }: InstanceQueue) => new Map(queues.map((each) => [each.model, each]));
 
 const idsOf = ({ jobs }: { jobs: readonly JobView[] }): string[] => jobs.map(({ id }) => id);
 
@@ -119,12 +123,95 @@ it('jobs are found by the time of their creation, from `since` up to but not at 
   expect(idsOf(await page(`?since=${zoned}`))).toEqual([d, c]);
 });
 
-it('a search for text says how far it came', async () => {
+it('a search for text looks through whole questions, shows what it found, and says how far it came', async () => {
   instance = await startInstance({ redis: server, workers: 0 });
-  await enqueue(instance.url, { question: 'The index?' });
-  await enqueue(instance.url, { question: 'Another?' });
-  expect(await page('?q=index')).toMatchObject({ jobs: { length: 1 }, searched: { jobs: 2, back_to: null } });
+  const padding = 'Padding. '.repeat(500);
+  const long = await enqueue(instance.url, { question: `${padding}Why does Postgres ignore my\n  Index?` });
+  const message = { role: 'user', content: [{ type: 'input_text', text: `${padding}Which INDEX?` }] };
+  const messages = await enqueue(instance.url, {
+    request: { input: [message, { role: 'assistant', content: 'Of what?' }] },
+  });
+  const short = await enqueue(instance.url, { question: 'The index?' });
+  await enqueue(instance.url, { question: 'Another?', context: 'The index is elsewhere.' });
+  const queue = new Queue(keys.queueName, { connection: redis, prefix: 'o3q' });
+  // Other clients write JSON in other ways, and other names.
+  const job = await queue.add('ask', { question: 'Größe' });
+  await redis.hset(keys.job(job.id ?? ''), 'data', '{"question": "Gr\\u00f6\\u00dfe des index?"}');
+  const broken = await queue.add('ask', { question: '?' });
+  await redis.hset(keys.job(broken.id ?? ''), 'data', '{"question": "index');
+  await queue.close();
+  const found = await page('?q=index');
+  expect(idsOf(found)).toEqual([`o3:${job.id}`, short.id, messages.id, long.id]);
+  expect(found.searched).toEqual({
+    jobs: 6,
+    back_to: null,
+    too_large: 0,
+    excerpts: {
+      [`o3:${job.id}`]: 'Größe des index?',
+      [messages.id]: '…dding. Padding. Padding. Padding. Which INDEX?',
+      [long.id]: '…g. Padding. Why does Postgres ignore my Index?',
+    },
+  });
+  expect(idsOf(await page('?q=ignore%20my%20index'))).toEqual([long.id]);
+  expect(idsOf(await page('?q=gr%C3%B6%C3%9Fe'))).toEqual([`o3:${job.id}`]);
   expect(await page('')).not.toHaveProperty('searched');
+});
+
+it('a search looks through a megabyte at a time, and leaves out the rest of very large questions', async () => {
+  instance = await startInstance({ redis: server, workers: 0 });
+  const large = 'x'.repeat(200 * 1024);
+  const ids: string[] = [];
+  for (let i = 0; i < 12; i += 1) {
+    ids.unshift((await enqueue(instance.url, { question: `${large} needle ${i}` })).id);
+  }
+  const huge = await enqueue(instance.url, { question: `Begin. ${large.repeat(2)} needle` });
+  const queue = new InstanceQueue({ redisUrl: server.url, ...instance.models });
+  await queue.list();
+  const query = { q: 'NEEDLE', limit: 100 };
+  // A search that has no time ends after its first step.
+  const first = await listJobs(redis, byModel(queue), query, 0);
+  expect(first.searched).toMatchObject({ jobs: 6, too_large: 1 });
+  const found: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const step = await listJobs(redis, byModel(queue), { ...query, cursor }, 0);
+    found.push(...idsOf(step));
+    cursor = step.next_cursor;
+  }
+  expect(found).toEqual(ids);
+  expect(idsOf(await page('?q=begin'))).toEqual([huge.id]);
+  await queue.close();
+});
+
+it('an action over all that match a text touches those whose match stands late in the question', async () => {
+  instance = await startInstance({ redis: server, workers: 0 });
+  const late = await enqueue(instance.url, { question: `${'Padding. '.repeat(50)}Doomed?` });
+  const other = await enqueue(instance.url, { question: 'Spared?' });
+  const filter = { q: 'doomed' };
+  const dry = await call(instance.url, 'POST', '/jobs/cancel', { body: { filter, dry_run: true } });
+  expect(dry.body).toMatchObject({ matching: 1 });
+  await call(instance.url, 'POST', '/jobs/cancel', { body: { filter } });
+  await eventually(async () => expect(idsOf(await page('?status=cancelled'))).toEqual([late.id]));
+  expect(idsOf(await page('?status=waiting'))).toEqual([other.id]);
+});
+
+it('a list by a part of an id ends at its time, and its cursor leads through all other ids', async () => {
+  instance = await startInstance({ redis: server, workers: 0 });
+  const queue = new InstanceQueue({ redisUrl: server.url, ...instance.models });
+  for (let bulk = 0; bulk < 5; bulk += 1) {
+    await queue.enqueueBulk(Array.from({ length: 1000 }, () => ({ question: 'Common?', delay_ms: 60_000 })));
+  }
+  const { id } = await enqueue(instance.url, { question: 'Which?', delay_ms: 60_000 });
+  const found: string[] = [];
+  let pages = 0;
+  for (let cursor: string | null | undefined; cursor !== null; pages += 1) {
+    const query = { id: id.slice(-12), cursor };
+    const step = await listJobs(redis, byModel(queue), query, 0);
+    found.push(...idsOf(step));
+    cursor = step.next_cursor;
+  }
+  expect([...new Set(found)]).toEqual([id]);
+  expect(pages).toBeGreaterThan(1);
+  await queue.close();
 });
 
 it('a tenant finds only its own jobs, whatever it filters by', async () => {

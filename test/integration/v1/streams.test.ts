@@ -69,7 +69,11 @@ describe('a stream', () => {
 
   it('that is cut off goes on after its last event', async () => {
     const seen: ResponseStreamEvent[] = [];
-    const first = await client.responses.create({ ...asks('Drop?'), background: true, stream: true });
+    const first = await client.responses.create({
+      ...asks('Drop?', { ...LONG, sim_think_ms: '2000' }),
+      background: true,
+      stream: true,
+    });
     for await (const event of first) {
       seen.push(event);
       // Leaving the loop closes the connection.

@@ -90,7 +90,7 @@ describe('the delivery of webhooks after a crash', () => {
     const worker = here.world.addWorker();
     await here.cancelledJob(url);
     await eventually(() => expect(received).toHaveLength(1));
-    expect(await here.world.stopWorker(worker, 1000)).toBe(true);
+    expect(await here.world.stopWorker(worker, 10_000)).toBe(true);
     expect(await here.deliveries.getJobCounts('waiting', 'active')).toEqual({ waiting: 1, active: 0 });
     here.world.addWorker();
     expect(await here.settled()).toEqual({ completed: 1, failed: 0 });
@@ -110,7 +110,7 @@ describe('the delivery of webhooks after a crash', () => {
     });
     await here.cancelledJob(url.replace('127.0.0.1', 'hook.test'));
     await eventually(() => expect(isAsked).toBe(true));
-    expect(await here.world.stopWorker(worker, 1000)).toBe(true);
+    expect(await here.world.stopWorker(worker, 10_000)).toBe(true);
     here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET, resolve: async () => ['127.0.0.1'] } });
     expect(await here.settled()).toEqual({ completed: 1, failed: 0 });
     expect(received).toHaveLength(1);

@@ -182,7 +182,7 @@ describe('the receiver of a webhook', () => {
     const silent = await here.receiver(() => 0);
     const good = await here.receiver();
     // Longer than this test waits for the other receiver.
-    here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET, answerMs: 60_000 } });
+    here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET, answerMs: 600_000 } });
     for (let i = 0; i < SILENT; i += 1) await here.cancelledJob(silent.url);
     await eventually(async () => expect(await here.world.client.zcard(here.world.keys.outbox)).toBe(0));
     await here.cancelledJob(good.url);

@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { AuditEntry } from '../../../src/audit/audit.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import type { ModelView } from '../../../src/models/view.ts';
 import type { UsageReport, UsageSums } from '../../../src/usage/report.ts';
@@ -126,6 +127,24 @@ const USAGE: UsageReport = {
   ],
 };
 
+const act = (
+  second: number,
+  by: string,
+  what: AuditEntry['what'],
+  subject: string,
+  outcome: string,
+): AuditEntry => ({ at: at(second), by, what, subject, outcome });
+const ACTION = 'act_019ca94fc0de7a115f5f5f5154a8c0de';
+const AUDIT: AuditEntry[] = [
+  act(58, 'admin', 'model.resume', 'o3', 'resumed'),
+  act(57, 'alice', 'action.stop', ACTION, 'stopping'),
+  act(55, 'alice', 'action.start', ACTION, 'retry of 118 jobs'),
+  act(50, 'bob', 'job.delete', idOf(11), 'deleted'),
+  act(49, 'alice', 'job.cancel', idOf(4), 'cancelling'),
+  act(48, 'admin', 'job.retry', idOf(8), 'retried'),
+  act(46, 'alice', 'login', 'alice', 'logged in'),
+];
+
 /** startPicturedInstance starts the instance on a free port. */
 export async function startPicturedInstance(): Promise<PicturedInstance> {
   const [waitingId, spokenId] = [idOf(2), idOf(4)];
@@ -140,6 +159,7 @@ export async function startPicturedInstance(): Promise<PicturedInstance> {
       '/jobs': { jobs, next_cursor: null },
       '/models': { models: MODELS },
       '/usage': USAGE,
+      '/audit': { entries: AUDIT, next_cursor: null },
     };
     response.setHeader('content-type', 'application/json').end(JSON.stringify(bodies[pathname] ?? job));
   });

@@ -26,6 +26,21 @@ describe('a part of an id', () => {
     expect(await fullIds(client, ['ord', '1234', 'order-17'])).toEqual(['order-17', own('abcd1234')]);
   });
 
+  it('is looked for on further pages while there are any', async () => {
+    const pages: JobPage[] = [
+      { jobs: [], next_cursor: 'second' },
+      { jobs: [job(own('abcd1234'))], next_cursor: 'third' },
+      { jobs: [job(own('abcd1234'))], next_cursor: null },
+    ];
+    const asked: unknown[] = [];
+    const list = async ({ cursor }: JobQuery = {}): Promise<JobPage> => {
+      asked.push(cursor);
+      return pages[asked.length - 1] ?? { jobs: [], next_cursor: null };
+    };
+    expect(await fullId({ list }, '1234')).toBe(own('abcd1234'));
+    expect(asked).toEqual([undefined, 'second', 'third']);
+  });
+
   it('is refused with the candidates when it fits several jobs', async () => {
     const ids = Array.from({ length: 30 }, (_, i) => own(`${i}ff`));
     await expect(fullId(instanceWith(...ids).client, 'ff')).rejects.toThrow(

@@ -45,6 +45,7 @@ const ORDER: Record<string, readonly string[]> = {
     'enqueue',
     'queue',
     'client',
+    'mcp',
     'index.ts',
   ],
   worker: [
@@ -164,6 +165,12 @@ describe('imports', () => {
       'express',
       /^(bench\/bare|producer)\//,
       'HTTP belongs to the producer; handlers return values and do not know Express',
+    ],
+    [
+      '@modelcontextprotocol/server',
+      /^(src|producer)\/mcp\//,
+      'the tools are written once, on JobQueue, for both doors; an app that imports the client must not load ' +
+        'the protocol',
     ],
     ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
     ['commander', /^(bench|cli|chaos)\//, 'only commands parse arguments'],

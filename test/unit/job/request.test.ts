@@ -2,10 +2,10 @@ import {
   jobDataFrom,
   parseJobData,
   parseJobRequest,
-  questionPreview,
   requestedModel,
   responsesBodyFrom,
 } from '../../../src/job/request.ts';
+import { questionPreview } from '../../../src/responses/question.ts';
 
 const question = { question: 'Why?' };
 const request = (body: Record<string, unknown>) => ({ request: body });

@@ -17,6 +17,8 @@ function scriptOf(metadata: Record<string, string> = {}, body: Record<string, un
     thinkMs: request.sim.numbers.sim_think_ms ?? THINK_MS,
     keepaliveMs: KEEPALIVE_MS,
     faults: request.sim.faults,
+    question: 'Why?',
+    calls: [],
     answer: 'One two three four five.',
     summary: 'Weighed.',
   });

@@ -1,0 +1,158 @@
+import type { JobView } from '../job/view.ts';
+import { lookAtJobs } from '../lua/selections/search.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { questionIn } from '../responses/question.ts';
+import type { IndexEntry } from './index-sets.ts';
+
+/** Plan says which index of a model is walked, and in which others a matching job must stand. */
+export interface Plan {
+  walked: string;
+  others: readonly string[];
+}
+
+/** Found is an entry of a job that may match a filter. */
+export interface Found {
+  readonly entry: IndexEntry;
+  /** What was spent on the job, in billionths of a US dollar; 0 if nothing is known. */
+  readonly costNano: number;
+  /** The text around the match of `q`; undefined: the beginning of the question, which lists show, has it. */
+  readonly excerpt?: string | undefined;
+}
+
+/** SearchStep is a part of a search: the entries that it looked at, and those of them that may match. */
+export interface SearchStep {
+  readonly looked: readonly IndexEntry[];
+  readonly found: readonly Found[];
+  /** How many of them were too large to be looked through for `q`, beyond the beginning of the question. */
+  readonly tooLarge: number;
+}
+
+/**
+ * The most bytes of data that one script returns, which bounds the memory of a search and the time for which
+ * Redis does nothing else: about a millisecond.
+ */
+const BYTES_AT_ONCE = 1024 ** 2;
+/**
+ * The data of a job of more bytes is not looked through. Redis cannot return a part of it, and a few hundred
+ * jobs with a book each would fill the time of a search.
+ */
+const MOST_BYTES_OF_JOB = 256 * 1024;
+/** How many characters an excerpt has before and after the match. */
+const BEFORE = 40;
+const AFTER = 80;
+
+/**
+ * lookAt looks at entries of several models in their order, in as many steps as the bytes of their data need.
+ *
+ * @param needle the text to look for, as `plain` writes it; undefined: any.
+ */
+export async function* lookAt(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  plans: ReadonlyMap<string, Plan>,
+  entries: readonly IndexEntry[],
+  needle: string | undefined,
+): AsyncGenerator<SearchStep> {
+  const looks = new Map<IndexEntry, Look>();
+  for (let rest = entries; rest.length > 0; ) {
+    const ahead = rest.filter((entry) => !looks.has(entry));
+    await Promise.all(
+      [...plans].map(async ([model, { others }]) => {
+        const keys = queues.get(model)?.keys;
+        const mine = ahead.filter((entry) => entry.model === model);
+        if (keys === undefined || mine.length === 0) return;
+        const flat = (await lookAtJobs.run(redis, {
+          keys: {},
+          args: {
+            jobPrefix: keys.job(''),
+            runPrefix: keys.run(''),
+            alsoIn: JSON.stringify(others),
+            mostOfJob: needle === undefined ? 0 : MOST_BYTES_OF_JOB,
+            mostInAll: BYTES_AT_ONCE,
+          },
+          rest: mine.map(({ id }) => id),
+        })) as (number | string | null)[];
+        for (const [i, entry] of mine.entries()) {
+          const values = flat.slice(VALUES * i, VALUES * (i + 1));
+          if (values.length > 0) looks.set(entry, lookFrom(entry, values, needle));
+        }
+      }),
+    );
+    const next = rest.findIndex((entry) => !looks.has(entry));
+    const looked = next === -1 ? rest : rest.slice(0, next);
+    const seen = looked.flatMap((entry) => looks.get(entry) ?? []);
+    yield {
+      looked,
+      found: seen.flatMap(({ found }) => found ?? []),
+      tooLarge: seen.filter(({ isTooLarge }) => isTooLarge).length,
+    };
+    rest = rest.slice(looked.length);
+  }
+}
+
+/** readViews reads found jobs whole. */
+export async function readViews(
+  queues: ReadonlyMap<string, ModelQueue>,
+  found: readonly Found[],
+): Promise<(Found & { view: JobView | undefined })[]> {
+  return Promise.all(
+    found.map(async (each) => {
+      const reading = await queues.get(each.entry.model)?.read(each.entry.id);
+      return { ...each, view: reading?.view };
+    }),
+  );
+}
+
+/** plain writes a text as it is compared: in lower case, with one blank for all white space in a row. */
+export function plain(text: string): string {
+  return withSingleBlanks(text).toLowerCase();
+}
+
+/** How many values the script returns for a job. */
+const VALUES = 4;
+
+/** Look is what the look at one job has shown. */
+interface Look {
+  /** undefined: the job does not match. */
+  found: Found | undefined;
+  isTooLarge: boolean;
+}
+
+function lookFrom(
+  entry: IndexEntry,
+  [isIn, name, cost, data]: readonly (number | string | null)[],
+  needle: string | undefined,
+): Look {
+  if (isIn === null) return { found: undefined, isTooLarge: false };
+  const found = { entry, costNano: Number(cost ?? 0) };
+  // The entry of a job that does not exist is found: the list removes such entries.
+  if (typeof name !== 'string' || needle === undefined || plain(name).includes(needle))
+    return { found, isTooLarge: false };
+  if (typeof data !== 'string') return { found: undefined, isTooLarge: true };
+  const excerpt = excerptOf(textOf(data), needle);
+  return { found: excerpt === undefined ? undefined : { ...found, excerpt }, isTooLarge: false };
+}
+
+/** Returns the question of a job. A BullMQ client of another kind may have stored any data. */
+function textOf(data: string): string {
+  try {
+    return withSingleBlanks(questionIn(JSON.parse(data)));
+  } catch {
+    return '';
+  }
+}
+
+/** Returns the text around a match; undefined: there is none. */
+function excerptOf(text: string, needle: string): string | undefined {
+  const at = text.toLowerCase().indexOf(needle);
+  if (at === -1) return undefined;
+  const [from, to] = [Math.max(0, at - BEFORE), at + needle.length + AFTER];
+  // An emoji may have been cut in half.
+  const words = text.slice(from, to).replace(/^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g, '');
+  return `${from > 0 ? '…' : ''}${words}${to < text.length ? '…' : ''}`;
+}
+
+function withSingleBlanks(text: string): string {
+  return text.replace(/\s+/g, ' ');
+}
