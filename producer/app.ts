@@ -5,16 +5,16 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
 import { createOpenStreams } from './access/open-streams.ts';
-import { createBoard } from './board/board.ts';
+import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { createJsonBodies } from './http/json-body.ts';
+import { serveAt } from './http/links.ts';
 import { securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
-import { createDocsPage } from './pages/docs-page.ts';
-import { LOGIN_PATH } from './pages/login-page.ts';
+import { createDocsPage, DOCS_PATH } from './pages/docs-page.ts';
 import { actionRoutes } from './routes/actions.ts';
 import { auditRoute } from './routes/audit.ts';
 import { bulkRoute } from './routes/bulk.ts';
@@ -30,7 +30,9 @@ import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId
 
 export interface AppOptions {
   queue: InstanceQueue;
-  access: Omit<AccessOptions, 'onLogin'>;
+  access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
+  /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
+  basePath?: string;
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -43,15 +45,12 @@ export interface AppOptions {
    * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
    */
   headersMs?: number;
-  /** The longest body, in MB. Default 50. */
-  maxBodyMb?: number;
+  /** The longest body, in MB. */
+  maxBodyMb: number;
   logger: Logger;
 }
 
 const HEADERS_MS = 30_000;
-const MAX_BODY_MB = 50;
-const BOARD_PATH = '/board';
-const DOCS_PATH = '/docs';
 
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
@@ -62,9 +61,10 @@ export function routesOf({
   webhookSecret,
   draining,
   headersMs = HEADERS_MS,
+  basePath = '',
   logger,
 }: Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb'>): Route[] {
-  return documented([
+  const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
@@ -81,14 +81,16 @@ export function routesOf({
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
     mcpRoute(draining, logger),
-  ]);
+  ];
+  return documented(routes, basePath);
 }
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, tenants, maxBodyMb = MAX_BODY_MB, ...options }: AppOptions): Express {
-  const { queue, logger } = options;
+export function createApp({ access, tenants, maxBodyMb, ...options }: AppOptions): Express {
+  const { queue, basePath = '', logger } = options;
   const app = express();
   app.disable('x-powered-by');
+  serveAt(app, basePath);
   app.use(securityHeaders());
   app.use(OPENAI_PATH, withRequestId);
 
@@ -99,27 +101,21 @@ export function createApp({ access, tenants, maxBodyMb = MAX_BODY_MB, ...options
   const mount = (some: readonly Route[]): void => mountRoutes(app, some, { json, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl({ ...access, onLogin: recordLogin(queue) }));
+  app.use(createAccessControl({ ...access, basePath, onLogin: recordLogin(queue) }));
 
   mount(routes.filter(({ open }) => open !== true));
 
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
-  app.use(
-    BOARD_PATH,
-    createBoard(queue, {
-      basePath: BOARD_PATH,
-      logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
-    }),
-  );
+  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
   app.use(createConsole(queue, queueFor, logger));
-  app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
+  app.use(DOCS_PATH, createDocsPage(basePath));
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
-      `There is no route ${request.method} ${request.path.slice(0, 100)}: jobs are at /jobs, the board ` +
-        `is at ${BOARD_PATH}, the documentation of the API is at ${DOCS_PATH}`,
+      `There is no route ${request.method} ${request.path.slice(0, 100)}: jobs are at ${basePath}/jobs, the board ` +
+        `is at ${basePath}${BOARD_PATH}, the documentation of the API is at ${basePath}${DOCS_PATH}`,
     );
   });
   app.use(answerErrors(logger));

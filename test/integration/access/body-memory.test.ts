@@ -5,7 +5,7 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 let instance: Instance;
 beforeAll(async () => {
-  instance = await startInstance({ maxBodyMb: 1, workers: 0 });
+  instance = await startInstance({ http: { maxBodyMb: 1 }, workers: 0 });
 });
 afterAll(() => instance.stop());
 

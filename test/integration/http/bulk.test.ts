@@ -5,7 +5,7 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 let instance: Instance;
 
 beforeAll(async () => {
-  instance = await startInstance({ maxBodyMb: 1 });
+  instance = await startInstance({ http: { maxBodyMb: 1 } });
   // The first response of all is streamed, to find out whether the upstream can work in the background.
   await reached(instance.url, (await enqueue(instance.url, { question: 'First of all?' })).id, 'completed');
 });

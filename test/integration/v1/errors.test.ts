@@ -163,7 +163,7 @@ describe('an instance with keys', () => {
   const secrets = { alice: 'a-secret-of-alice-0', bob: 'a-secret-of-bob-0000' };
   beforeAll(async () => {
     const keys = Object.entries(secrets).map(([name, secret]) => ({ name, secret }));
-    instance = await startInstance({ keys, requestsPerMinute: 10 });
+    instance = await startInstance({ keys, http: { requestsPerMinute: 10 } });
   });
   afterAll(() => instance.stop());
 
