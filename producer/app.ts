@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Models } from '../src/config/file.ts';
+import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
@@ -25,6 +26,7 @@ import { jobRoutes } from './routes/jobs.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
+import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
@@ -40,17 +42,16 @@ export interface AppOptions {
   /** Aborts when the producer is about to stop. */
   draining: AbortSignal;
   /**
-   * How long a foreground call of `/v1` may take before the headers of its answer are sent, in milliseconds.
-   * After the headers, a failure can no longer be an HTTP error. OpenAI's SDK for Node sends a request again
-   * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
+   * How long a held call of `/v1` may take before the headers of its answer are sent, in milliseconds. After
+   * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
   /** The longest body, in MB. */
   maxBodyMb: number;
+  /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
+  upstream?: UpstreamAddress;
   logger: Logger;
 }
-
-const HEADERS_MS = 30_000;
 
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
@@ -60,7 +61,8 @@ export function routesOf({
   queue,
   webhookSecret,
   draining,
-  headersMs = HEADERS_MS,
+  headersMs,
+  upstream,
   basePath = '',
   logger,
 }: Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb'>): Route[] {
@@ -77,7 +79,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
-      draining,
+      { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
     mcpRoute(draining, logger),
@@ -103,6 +105,7 @@ export function createApp({ access, tenants, maxBodyMb, ...options }: AppOptions
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl({ ...access, basePath, onLogin: recordLogin(queue) }));
 
+  app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));
 
   app.use(BOARD_PATH, adminOnly);
@@ -129,7 +132,10 @@ export function createApp({ access, tenants, maxBodyMb, ...options }: AppOptions
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (error === CLIENT_GONE) return;
-    if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
+    if (error instanceof OpenAiError) {
+      // The headers are sent, and the connection is cut already.
+      return response.headersSent ? undefined : sendOpenAiError(error, response);
+    }
     const known = problemFrom(error);
     if (known === undefined) {
       // The log gets the stack and not the error: ioredis attaches the whole command to its errors, which may

@@ -1,3 +1,4 @@
+import type { JobDetail } from '../../src/job-store/result.ts';
 import type { HttpProblem } from '../http/http-problem.ts';
 
 /** OpenAI's error envelope: https://platform.openai.com/docs/guides/error-codes */
@@ -39,12 +40,29 @@ export class OpenAiError extends Error {
 export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
 
 /**
+ * refuseLikeUpstream throws the upstream's own error if the upstream has refused the request.
+ * @throws {OpenAiError} with the upstream's status and words.
+ */
+export function refuseLikeUpstream({ refusal }: Pick<JobDetail, 'refusal'>): void {
+  if (refusal?.status === undefined) return;
+  const { status, message, type, param, code } = refusal;
+  throw new OpenAiError(
+    status,
+    { message, type: type ?? 'invalid_request_error', param, code },
+    DO_NOT_RETRY,
+  );
+}
+
+/**
  * openAiErrorFrom turns a refusal of ours into OpenAI's envelope, with the status and code for which its SDKs
  * throw the matching error class.
  */
 export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
   const { status, message, headers } = problem;
   const param = problem.flaws[0]?.path.replace(/^request\./, '') || null;
+  // OpenAI has a code of its own for this one.
+  if (param === 'previous_response_id' && problem.code === 'invalid_request')
+    return new OpenAiError(400, { message, param, code: 'previous_response_not_found' }, headers);
   switch (problem.code) {
     case 'unauthorized':
       return new OpenAiError(401, { message, code: 'invalid_api_key' }, headers);

@@ -19,7 +19,7 @@ const producers: Producer[] = [];
 beforeAll(async () => {
   const options = { thinkMs: 3_600_000 };
   [slow, idle] = await Promise.all([
-    startInstance({ simulator: options }),
+    startInstance({ simulator: options, http: { maxBodyMb: 1 } }),
     startInstance({ workers: 0, http: { maxBodyMb: 1 } }),
   ]);
 });

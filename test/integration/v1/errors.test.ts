@@ -133,9 +133,9 @@ describe('an instance without keys', () => {
     expect(await post('[]', 'application/json')).toBeInstanceOf(BadRequestError);
     expect(await post('{}', 'text/plain')).toBeInstanceOf(BadRequestError);
     expect(await caught(client.put('/responses', { body: {} }))).toMatchObject({ status: 405 });
-    const nowhere = await caught(client.chat.completions.create({ model: 'o3', messages: [] }));
+    const nowhere = await caught(client.embeddings.create({ model: 'o3', input: 'Why?' }));
     expect(nowhere).toBeInstanceOf(NotFoundError);
-    expect(nowhere.message).toMatch(/^404 .*\/v1\/chat\/completions/);
+    expect(nowhere.message).toMatch(/^404 .*\/v1\/embeddings/);
   });
 
   it('keeps the failure of a background response for later retrieval', async () => {
