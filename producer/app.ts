@@ -5,6 +5,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
+import { allowOrigins } from './access/cross-origin.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
@@ -35,6 +36,10 @@ export interface AppOptions {
   access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
   basePath?: string;
+  /** The origins whose pages may call the API. Default: none. */
+  corsOrigins?: readonly string[];
+  /** The proxies whose `X-Forwarded-*` count, in the words of Express. Default: none. */
+  trustProxy?: readonly string[];
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -53,6 +58,8 @@ export interface AppOptions {
   logger: Logger;
 }
 
+const JOBS_PATH = '/jobs';
+
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
  * documentation and the login.
@@ -65,7 +72,7 @@ export function routesOf({
   upstream,
   basePath = '',
   logger,
-}: Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb'>): Route[] {
+}: Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb' | 'corsOrigins' | 'trustProxy'>): Route[] {
   const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -88,13 +95,22 @@ export function routesOf({
 }
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, tenants, maxBodyMb, ...options }: AppOptions): Express {
+export function createApp({
+  access,
+  tenants,
+  maxBodyMb,
+  corsOrigins = [],
+  trustProxy = [],
+  ...options
+}: AppOptions): Express {
   const { queue, basePath = '', logger } = options;
   const app = express();
   app.disable('x-powered-by');
+  if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
   serveAt(app, basePath);
   app.use(securityHeaders());
   app.use(OPENAI_PATH, withRequestId);
+  if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);
