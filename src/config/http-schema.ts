@@ -46,7 +46,9 @@ export const httpSchema = strictObject({
     .min(1)
     .default(60_000)
     .describe('Requests a minute that each key may make to one producer process.'),
-  maxBodyMb: positiveInt
+  maxBodyMb: z
+    .int()
+    .min(1)
     .max(256)
     .default(50)
     .describe(
