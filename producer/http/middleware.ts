@@ -2,6 +2,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import type { RequestHandler } from 'express';
 import helmet from 'helmet';
+import { HttpProblem } from './http-problem.ts';
 
 /**
  * securityHeaders sets the security headers of every answer; pages replace the content policy by their own.
@@ -34,3 +35,18 @@ function headersOf(setHeaders: ReturnType<typeof helmet>): [name: string, value:
   setHeaders(response.req, response, () => {});
   return Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]);
 }
+
+/**
+ * refuseWebSockets answers a WebSocket's request with 426, and ends its connection: a client that opens a
+ * socket would otherwise read about a wrong method. Node serves a request with any other `Upgrade` as if it
+ * had none. That matters: Java's HTTP client offers `h2c` with every request.
+ */
+export const refuseWebSockets: RequestHandler = ({ headers: { upgrade } }, _response, next) => {
+  if (upgrade === undefined || !/\bwebsocket\b/i.test(upgrade)) return next();
+  throw new HttpProblem(
+    'upgrade_required',
+    'This instance speaks HTTP/1.1 and takes no WebSockets. For events while an answer is written, send ' +
+      'POST /v1/responses with "stream": true, or read GET /jobs/ID/events: both are server-sent events',
+    { headers: { upgrade: 'HTTP/1.1', connection: 'Upgrade, close' } },
+  );
+};
