@@ -4,7 +4,7 @@ import { callerOf, type QueueFor } from '../access/caller.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
 import { HttpProblem } from './http-problem.ts';
 import type { JsonBodies } from './json-body.ts';
-import { addressOf } from './links.ts';
+import { addressOf, basePathOf } from './links.ts';
 import type { Reply, Route } from './route.ts';
 import { sendStream } from './stream-reply.ts';
 
@@ -50,6 +50,9 @@ function handlerOf(route: Route, { json, queueFor, openStreams }: MountOptions):
       dropBody: () => json.drop(request),
       get signal() {
         return goneSignal();
+      },
+      get ownUrl() {
+        return `${request.protocol}://${request.host}${basePathOf(response)}`;
       },
       openStream: () => openStreams.open(callerOf(response), goneSignal()),
       caller: callerOf(response),
