@@ -5,13 +5,14 @@ import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
+import { allowOrigins } from './access/cross-origin.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { serveAt } from './http/links.ts';
-import { jsonBody, securityHeaders } from './http/middleware.ts';
+import { jsonBody, refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
@@ -27,6 +28,7 @@ import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
 import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
+import { refuseElsewhere } from './v1/elsewhere.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
@@ -35,6 +37,10 @@ export interface AppOptions {
   access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
   basePath?: string;
+  /** The origins whose pages may call the API. Default: none. */
+  corsOrigins?: readonly string[];
+  /** The proxies whose `X-Forwarded-*` count, in the words of Express. Default: none. */
+  trustProxy?: readonly string[];
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -51,6 +57,8 @@ export interface AppOptions {
   logger: Logger;
 }
 
+const JOBS_PATH = '/jobs';
+
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
  * documentation and the login.
@@ -63,7 +71,7 @@ export function routesOf({
   upstream,
   basePath = '',
   logger,
-}: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
+}: Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'>): Route[] {
   const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -89,13 +97,22 @@ export function routesOf({
 const MOST_BODY_BYTES = 40 * 1024 ** 2;
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, tenants, ...options }: AppOptions): Express {
+export function createApp({
+  access,
+  tenants,
+  corsOrigins = [],
+  trustProxy = [],
+  ...options
+}: AppOptions): Express {
   const { queue, basePath = '', logger } = options;
   const app = express();
   app.disable('x-powered-by');
+  if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
   serveAt(app, basePath);
   app.use(securityHeaders());
+  app.use(refuseWebSockets);
   app.use(OPENAI_PATH, withRequestId);
+  if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);
@@ -115,6 +132,7 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
+  app.use(refuseElsewhere(options.upstream));
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',

@@ -83,12 +83,14 @@ function producerOn(
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   queue.driveActions(onError);
   const draining = new AbortController();
-  const { requestsPerMinute, basePath } = { ...defaultHttp(), ...http };
+  const { requestsPerMinute, basePath, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
   const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({
     queue,
     access,
     basePath: basePath.replace(/\/$/, ''),
+    corsOrigins,
+    trustProxy,
     tenants: models.tenants,
     webhookSecret,
     draining: draining.signal,

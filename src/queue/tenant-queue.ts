@@ -174,7 +174,7 @@ export class TenantQueue {
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
     return this.#core.guard(async () => {
       const found = await this.#findJob(id);
-      const outcome = await cancelJob(this.#core, found);
+      const outcome = await cancelJob(this.#core, found, this.#caller?.tenant ?? null);
       const { view } = found.reading;
       if (outcome !== 'already') this.#record({ what: 'job.cancel', outcome }, view);
       // The mark changes nothing else of an active job, so this job need not be read again.
@@ -188,7 +188,7 @@ export class TenantQueue {
   async retry(id: string): Promise<JobView> {
     await this.#core.guard(async () => {
       const found = await requireSettled(this.#core.queues, id, this.#sees);
-      await retryJob(this.#core, found);
+      await retryJob(this.#core, found, this.#caller?.tenant ?? null);
       this.#record({ what: 'job.retry', outcome: 'retried' }, found.reading.view);
     });
     return this.get(id);
