@@ -30,16 +30,16 @@ export interface Nginx {
  *
  * @param path the program.
  * @param producerUrl the producer to which it leads.
- * @param readTimeout replaces `proxy_read_timeout`.
+ * @param readTimeout replaces `proxy_read_timeout`. Default: as the document has it.
  */
-export async function startNginx(path: string, producerUrl: string, readTimeout: string): Promise<Nginx> {
+export async function startNginx(path: string, producerUrl: string, readTimeout?: string): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'o3q-nginx-'));
   const port = await freePort();
   const server = shownConfiguration()
     .replace(/ssl_certificate.*\n/g, '\n')
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace('http://127.0.0.1:3000', producerUrl)
-    .replace(/proxy_read_timeout [^;]+;/, `proxy_read_timeout ${readTimeout};`)
+    .replace(/(?<=proxy_read_timeout )[^;]+/, (shown) => readTimeout ?? shown)
     .replace('/var/log/nginx/access.log', join(folder, 'access.log'));
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${folder}/${name};`)
