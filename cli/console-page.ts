@@ -1,11 +1,12 @@
 import type { O3Client } from '../src/client/o3-client.ts';
+import { jobPageUrl } from '../src/job/job-page.ts';
 
 /** How long the program that opens a browser has to fail, in milliseconds. */
 const FAILURE_MS = 1000;
 
 /** consoleUrl is the address of the page of a job on the console, or else of the console's first page. */
 export function consoleUrl({ url }: Pick<O3Client, 'url'>, id?: string): string {
-  return id === undefined ? `${url}/` : `${url}/console/jobs/${encodeURIComponent(id)}`;
+  return id === undefined ? `${url}/` : jobPageUrl(url, id);
 }
 
 /**

@@ -59,6 +59,7 @@ export interface ModelWorkerOptions {
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
+  publicUrl: string | undefined;
   recovery: Recovery;
   logger: Logger;
   onError: (error: Error) => void;
@@ -175,7 +176,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
-    logOutcome(logger, job.id ?? '', outcome);
+    logOutcome(logger, job.id ?? '', outcome, options.publicUrl);
     metrics.outcome(outcome.kind);
     return settle(outcome);
   };

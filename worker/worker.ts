@@ -48,6 +48,8 @@ export interface WorkerOptions extends Models {
   };
   /** undefined: this worker delivers no webhooks to callers. */
   webhooksOut?: WebhooksOutOptions | undefined;
+  /** `http.publicUrl`: where people reach the instance, for links in webhooks and in the log. */
+  publicUrl?: string | undefined;
   logger: Logger;
   /**
    * Default: a lock of 12 s, checked every 3 s, so that another worker has those jobs of a dead worker that
@@ -139,6 +141,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       eventLogPace,
       metrics,
       concurrency,
+      publicUrl: options.publicUrl,
       recovery,
       logger,
       onError,
@@ -153,6 +156,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       redis,
       subscriber,
       prefix,
+      publicUrl: options.publicUrl,
       queues,
       recovery,
       metrics,

@@ -101,7 +101,7 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, signingSecret } = config;
+  const { prefix, concurrency, workerPort, host, signingSecret, http } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
@@ -113,6 +113,7 @@ export async function launchWorker(
       prefix,
       concurrency,
       upstream,
+      publicUrl: http.publicUrl,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
       logger: logger.child({ part: 'worker' }),
     }),

@@ -22,6 +22,13 @@ const origin = z
     'expected an exact origin as a browser sends it, such as https://app.example.com, with no path',
   );
 
+const publicUrl = z
+  .string()
+  .refine(
+    (text) => /^https?:\/\/[^?#]*[^/?#]$/.test(text) && URL.canParse(text),
+    'expected a URL such as https://ask.example.com/o3q, without a slash at its end',
+  );
+
 /** The words for groups of addresses that Express knows. */
 const ADDRESS_WORDS = ['loopback', 'linklocal', 'uniquelocal'];
 
@@ -60,6 +67,12 @@ export const httpSchema = strictObject({
     .describe(
       'The path under which a proxy shows the producer, such as /o3q. The proxy may remove it or leave it: the ' +
         'producer answers with and without it, and all its links have it.',
+    ),
+  publicUrl: publicUrl
+    .optional()
+    .describe(
+      'Where people reach this instance, with its path, such as https://ask.example.com/o3q. Webhooks and the log ' +
+        'lines of failed jobs then have the address of the page of their job. Default: they have none.',
     ),
   corsOrigins: z
     .array(origin)

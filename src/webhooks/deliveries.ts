@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { z } from 'zod';
+import { jobPageUrl } from '../job/job-page.ts';
 import type { FinishedJob } from '../job/view.ts';
 import { deliveryTurn } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -59,10 +60,11 @@ export async function enqueueDelivery(
   redis: RedisClient,
   deliveries: DeliveryQueue,
   job: FinishedJob,
-  { url, maxAttempts }: { url: string; maxAttempts: number },
+  { url, maxAttempts, publicUrl }: { url: string; maxAttempts: number; publicUrl?: string | undefined },
 ): Promise<void> {
   const type = `job.${job.status}`;
-  const body = JSON.stringify({ type, timestamp: job.finished_at, data: job });
+  const page = publicUrl === undefined ? {} : { console_url: jobPageUrl(publicUrl, job.id) };
+  const body = JSON.stringify({ type, timestamp: job.finished_at, ...page, data: job });
   const tenant = job.tenant ?? '';
   const priority = await deliveryTurn.run(redis, {
     keys: {

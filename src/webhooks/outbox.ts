@@ -21,6 +21,8 @@ export interface OutboxDrain {
   deliveries: DeliveryQueue;
   /** The most tries of each webhook. */
   maxAttempts: number;
+  /** `http.publicUrl`: where people reach the instance. */
+  publicUrl?: string | undefined;
 }
 
 /**
@@ -57,12 +59,12 @@ export async function outboxEntries(
  * between this read and the removal of the entry, the removal leaves the entry in place.
  */
 export async function passOn(
-  { redis, queue, deliveries, maxAttempts }: OutboxDrain,
+  { redis, queue, deliveries, maxAttempts, publicUrl }: OutboxDrain,
   { id }: OutboxEntry,
 ): Promise<void> {
   const reading = await queue.read(id);
   if (reading?.webhook === undefined || !isFinishedJob(reading.view)) return;
-  await enqueueDelivery(redis, deliveries, reading.view, { url: reading.webhook, maxAttempts });
+  await enqueueDelivery(redis, deliveries, reading.view, { url: reading.webhook, maxAttempts, publicUrl });
 }
 
 /** takeOut removes the entry of a webhook that is enqueued. */

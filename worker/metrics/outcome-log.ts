@@ -1,3 +1,4 @@
+import { jobPageUrl } from '../../src/job/job-page.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { QuotaReport } from '../../src/quota/quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
@@ -6,8 +7,15 @@ import type { PurchaseEvent } from '../attempt/purchase.ts';
 /**
  * logOutcome logs the end of an attempt. The upstream's messages may quote the question, so they are logged
  * at `debug` only.
+ *
+ * @param publicUrl where people reach the instance; the line of a failed job then links to its page.
  */
-export function logOutcome(logger: Logger, job: string, outcome: Outcome): void {
+export function logOutcome(
+  logger: Logger,
+  job: string,
+  outcome: Outcome,
+  publicUrl: string | undefined,
+): void {
   const line = { job };
   switch (outcome.kind) {
     case 'completed':
@@ -15,7 +23,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       return;
     case 'failed':
       logger.debug({ ...line, message: outcome.message }, 'failure detail');
-      logger.warn({ ...line, code: outcome.code }, 'failed');
+      logger.warn({ ...line, code: outcome.code, ...pageOf(job, publicUrl) }, 'failed');
       return;
     case 'retry':
       logger.debug({ ...line, message: outcome.failure.message }, 'retry detail');
@@ -39,6 +47,10 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       throw new Error(`unknown outcome ${JSON.stringify(never)}`);
     }
   }
+}
+
+function pageOf(job: string, publicUrl: string | undefined): { console_url?: string } {
+  return publicUrl === undefined ? {} : { console_url: jobPageUrl(publicUrl, job) };
 }
 
 /** logPurchase logs what an attempt has bought or adopted, and its uncertain purchases. */

@@ -23,6 +23,7 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'allowPrivateWebho
   /** A connection for messages, shared with others. */
   subscriber: RedisClient;
   prefix: string;
+  publicUrl?: string | undefined;
   queues: readonly ModelQueue[];
   recovery: Recovery;
   metrics: Metrics;
@@ -53,7 +54,8 @@ export function createWebhooksOut(
   { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,
   surroundings: WebhooksOutSurroundings,
 ): WebhooksOut {
-  const { redis, subscriber, prefix, queues, allowPrivateWebhooks, logger, onError } = surroundings;
+  const { redis, subscriber, prefix, publicUrl, queues, allowPrivateWebhooks, logger, onError } =
+    surroundings;
   if (allowPrivateWebhooks) {
     logger.warn(
       'allowPrivateWebhooks is on: callers can have requests sent to this machine and to its network',
@@ -67,7 +69,8 @@ export function createWebhooksOut(
   });
   const maxAttempts = retryDelaysMs.length + 1;
   const drains = queues.map(
-    (queue) => [queue.keys.outbox, () => drainOutbox({ redis, queue, deliveries, maxAttempts })] as const,
+    (queue) =>
+      [queue.keys.outbox, () => drainOutbox({ redis, queue, deliveries, maxAttempts, publicUrl })] as const,
   );
   const stop = keepDrained(subscriber, new Map(drains), onError);
   return {
