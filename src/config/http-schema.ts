@@ -24,8 +24,8 @@ const origin = z
 
 const publicUrl = z
   .string()
-  .refine(
-    (text) => /^https?:\/\/[^?#]*[^/?#]$/.test(text) && URL.canParse(text),
+  .regex(
+    /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[^?#\s]*[^/?#\s])?$/,
     'expected a URL such as https://ask.example.com/o3q, without a slash at its end',
   );
 

@@ -64,6 +64,21 @@ describe('the webhook of a finished job', () => {
     expect(new Set(received.map(({ headers }) => headers['webhook-id'])).size).toBe(4);
   });
 
+  it('a webhook links to the page of its job where the public address is configured', async () => {
+    const { url, received } = await here.receiver();
+    here.world.addWorker({ publicUrl: 'https://ask.example.com/o3q' });
+    const { id } = await here.world.ask('Bad?', { sim: '400' }, { webhook_url: url });
+    await here.world.finished(id);
+    await eventually(() => expect(received.map(eventIn)).toMatchObject([{ type: 'job.failed' }]));
+    expect(received.map(eventIn)).toMatchObject([
+      { console_url: `https://ask.example.com/o3q/console/jobs/${id}` },
+    ]);
+    expect(await here.settled()).toEqual({ completed: 1, failed: 0 });
+    expect(here.world.logLines.filter((line) => line.includes('"failed"') && line.includes(id))).toEqual([
+      expect.stringContaining(`"console_url":"https://ask.example.com/o3q/console/jobs/${id}"`),
+    ]);
+  });
+
   it('a webhook is sent at once, without a sweep', async () => {
     const { url, received } = await here.receiver();
     const start = globalThis.setInterval;

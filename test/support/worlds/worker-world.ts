@@ -94,6 +94,7 @@ export interface WorkerWorldOptions {
   webhooks?: boolean;
   /** Whether the workers deliver webhooks to callers, also on this machine. Default: they do not. */
   webhooksOut?: WebhooksOutOptions | undefined;
+  publicUrl?: string | undefined;
 }
 
 export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promise<WorkerWorld> {
@@ -154,6 +155,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
         recovery,
         apiKey = 'sk-test',
         webhooksOut,
+        publicUrl,
         gated = true,
       } = merged;
       const worker = startWorker({
@@ -169,6 +171,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
           webhooks: producer !== undefined,
         },
         webhooksOut,
+        publicUrl,
         ...(recovery && { recovery }),
       });
       workers.push(worker);

@@ -85,6 +85,8 @@ describe('the file', () => {
     [{ http: { basePath: '/o3q/' } }, 'http.basePath', /no slash at its end, got "\/o3q\/"/],
     [{ http: { basePath: '/a/../b' } }, 'http.basePath', /got "\/a\/\.\.\/b"/],
     [{ http: { basePath: '/jobs/o3q' } }, 'http.basePath', /does not begin like a route/],
+    [{ http: { publicUrl: 'https://a.example/' } }, 'http.publicUrl', /expected a URL .* without a slash/],
+    [{ http: { publicUrl: 'a.example' } }, 'http.publicUrl', /expected a URL such as/],
     [{ http: { corsOrigins: ['*'] } }, 'http.corsOrigins.0', /expected an exact origin .*, got "\*"/],
     [{ http: { corsOrigins: ['https://a.example/'] } }, 'http.corsOrigins.0', /with no path/],
     [{ http: { corsOrigins: ['https://a.example', 'https://A.example'] } }, 'http.corsOrigins.1', /exact/],

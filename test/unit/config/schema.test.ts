@@ -66,6 +66,8 @@ describe(`${SHIPPED}`, () => {
         http: { basePath: '/o3q', corsOrigins: ['http://[::1]:5173'], trustProxy: ['loopback', 'fd00::/8'] },
       },
     ],
+    [{ http: { publicUrl: 'https://ask.example.com:8443/o3q' } }],
+    [{ http: { publicUrl: 'ftp://ask.example.com' } }],
     [{ http: { basePath: 'o3q' } }],
     [{ http: { basePath: '/v1' } }],
     [{ model: {} }],
