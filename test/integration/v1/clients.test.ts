@@ -1,109 +1,147 @@
+import { simulatedAnswer } from '../../../simulator/response/answer.ts';
+import { type CuttingProxy, openCuttingProxy } from '../../support/http/cutting-proxy.ts';
 import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /**
- * Other people's clients of OpenAI's Responses API, unmodified but for their base URL: both know the
- * foreground alone, whole and streamed.
+ * Other people's clients, unmodified but for their base URL, in three ways: straight to the simulator, through
+ * the queue, and through the queue with connections that break.
  */
 
-const LONG_MS = 60_000;
+/** Long enough for a connection to break while the model thinks. */
+const THINK_MS = 1000;
+const LIMIT_MS = 120_000;
 
-describeWithOpenAiClients('the OpenAI door', (run) => {
+/** The cases of run.mjs. */
+const EVERYTHING = ['text', 'stream', 'loop', 'streamedLoop', 'structured', 'refused'];
+/** LlamaIndex tells no tokens of a loop, and forgets one of two parallel calls of a stream. */
+const LLAMAINDEX = ['text', 'stream', 'loop', 'structured', 'refused'];
+
+const CLIENTS: readonly (readonly [program: string, api: string, cases: readonly string[]])[] = [
+  ['openai-7', 'responses', EVERYTHING],
+  ['openai-7', 'chat', EVERYTHING],
+  ['openai-6', 'responses', EVERYTHING],
+  ['openai-6', 'chat', EVERYTHING],
+  ['agents', 'responses', EVERYTHING],
+  ['agents', 'chat', EVERYTHING],
+  ['ai-sdk', 'responses', EVERYTHING],
+  ['ai-sdk', 'chat', EVERYTHING],
+  ['langchain', 'responses', EVERYTHING],
+  ['langchain', 'chat', EVERYTHING],
+  ['llamaindex', 'responses', LLAMAINDEX],
+  ['llamaindex', 'chat', LLAMAINDEX],
+  ['instructor', 'chat', ['structured', 'structuredByJson', 'structuredInParts', 'refused']],
+  ['event-source', 'events', ['stream']],
+];
+
+/** What a case of test/support/openai-clients/run.mjs returned. */
+interface Told {
+  text?: string;
+  tokens?: number;
+  deltas?: string[];
+  called?: unknown[];
+  error?: { message: string; status?: number };
+}
+
+const CITIES = 'call weather with {"city": "Bern"} and call weather with {"city": "Rome"}';
+const OUTPUTS = ['Bern', 'Rome'].map((city) => ({ tool: 'weather', text: `sunny in ${city}` }));
+const answerTo = (text: string, toolOutputs: typeof OUTPUTS = []): string =>
+  simulatedAnswer({ model: 'o3', text, toolOutputs, thinkMs: THINK_MS, body: {} });
+
+describeWithOpenAiClients('an unmodified client', (run) => {
   let instance: Instance;
+  let proxy: CuttingProxy;
   beforeAll(async () => {
     instance = await startInstance({
-      simulator: { answer: ({ text }) => `This is an answer to "${text}".` },
+      simulator: {
+        thinkMs: THINK_MS,
+        answer: (question) => {
+          // The response has been bought: now a connection without its answer breaks.
+          if (question.text.includes('is cut in its text')) setImmediate(() => proxy.cut(question.text));
+          return simulatedAnswer(question);
+        },
+      },
+    });
+    proxy = await openCuttingProxy({
+      target: instance.url,
+      isCut: (_, body) => body.includes('is cut in its'),
+      cutAt: 'nothing',
     });
   });
-  afterAll(() => instance.stop());
-
-  describe('to the AI SDK', () => {
-    let seen: unknown;
-    beforeAll(async () => {
-      instance.simulator.ledger.reset();
-      seen = await run('ai-sdk.mjs', instance.url);
-    }, LONG_MS);
-
-    it('answers with the whole text', () => {
-      expect(seen).toMatchObject({
-        generated: {
-          text: 'This is an answer to "Generated?".',
-          finishReason: 'stop',
-          totalTokens: expect.any(Number),
-          responseId: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
-        },
-      });
-    });
-
-    it('streams the text', () => {
-      expect(seen).toMatchObject({
-        streamed: {
-          text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
-          finishReason: 'stop',
-          totalTokens: expect.any(Number),
-        },
-      });
-      const { streamed } = seen as { streamed: { deltas: string[]; text: string } };
-      expect(streamed.deltas.length).toBeGreaterThan(1);
-      expect(streamed.deltas.join('')).toBe(streamed.text);
-    });
-
-    it('calls functions', () => {
-      const calls = [{ toolName: 'weather', input: { city: expect.any(String) } }];
-      expect(seen).toMatchObject({ called: calls, calledInStream: calls });
-    });
-
-    it('passes the upstream’s error on, and is not retried', () => {
-      expect(seen).toMatchObject({
-        refused: { name: 'AI_APICallError', statusCode: 400, message: expect.stringContaining('refused') },
-        failed: { name: 'AI_APICallError', message: expect.stringContaining('failed to generate') },
-        failedInStream: [expect.stringContaining('failed to generate')],
-      });
-      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 6, rejected: 1 });
-    });
+  afterAll(async () => {
+    await proxy?.close();
+    await instance.stop();
   });
 
-  describe('to LangChain', () => {
-    let seen: unknown;
+  const bought = (question: string): number =>
+    instance.simulator.ledger.entries().filter((entry) => entry.question.startsWith(question)).length;
+
+  describe.each(CLIENTS)('%s, which speaks %s,', (program, api, cases) => {
+    const name = (way: string): string => `${program} ${api} ${way}`;
+    const ways = api === 'responses' ? ['direct', 'queue'] : ['queue'];
+    const has = (kinds: readonly string[]): readonly (readonly [way: string, kind: string])[] =>
+      ways.flatMap((way) => kinds.filter((kind) => cases.includes(kind)).map((kind) => [way, kind] as const));
+    const each = (kinds: readonly string[], title: string, test: (way: string, kind: string) => void): void => {
+      for (const [way, kind] of has(kinds)) it(`${title} (${way}, ${kind})`, () => test(way, kind));
+    };
+    let seen: Record<string, Told>;
+    let brokenBefore: number;
     beforeAll(async () => {
-      instance.simulator.ledger.reset();
-      seen = await run('langchain.mjs', instance.url);
-    }, LONG_MS);
+      brokenBefore = proxy.broken();
+      const direct = api === 'responses' ? { direct: instance.upstreamUrl } : {};
+      const urls = { ...direct, queue: `${instance.url}/v1`, cut: `${proxy.url}/v1` };
+      seen = (await run(program, api, urls)) as typeof seen;
+    }, LIMIT_MS);
 
-    it('answers with the whole text', () => {
-      expect(seen).toMatchObject({
-        invoked: {
-          text: 'This is an answer to "Invoked?".',
-          totalTokens: expect.any(Number),
-          responseId: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
-          status: 'completed',
-        },
-      });
+    each(['text', 'stream'], 'gets an answer', (way, kind) => {
+      const question = `${name(way)} ${kind === 'text' ? 'answers whole' : 'streams'}?`;
+      const told = seen[`${way} ${kind}`];
+      expect(told).toMatchObject({ text: answerTo(question), tokens: expect.any(Number) });
+      if (kind === 'stream') expectParts(told);
+      expect(bought(question)).toBe(1);
     });
 
-    it('streams the text', () => {
-      expect(seen).toMatchObject({
-        streamed: {
-          text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
-          totalTokens: expect.any(Number),
-        },
+    each(['loop', 'streamedLoop'], 'runs two tools, and gets an answer with what they said', (way, kind) => {
+      const words = kind === 'loop' ? 'loops' : 'loops and streams';
+      expect(seen[`${way} ${kind}`]).toMatchObject({
+        text: answerTo(`${name(way)} ${words}: ${CITIES}.`, OUTPUTS),
+        called: [{ city: 'Bern' }, { city: 'Rome' }],
       });
-      const { streamed } = seen as { streamed: { deltas: string[]; text: string } };
-      expect(streamed.deltas.length).toBeGreaterThan(1);
-      expect(streamed.deltas.join('')).toBe(streamed.text);
+      expect(bought(`${name(way)} ${words}:`)).toBe(2);
     });
 
-    it('calls functions', () => {
-      const call = { name: 'weather', args: { city: expect.any(String) } };
-      expect(seen).toMatchObject({ called: call, calledInStream: call });
+    each(['structured', 'structuredByJson', 'structuredInParts'], 'gets an answer in its schema', (way, kind) => {
+      expect(seen[`${way} ${kind}`]).toEqual({
+        title: 'simulatedsim',
+        count: 3,
+        tags: ['red', 'red'],
+        note: 'simulated',
+      });
+      expect(bought(`${name(way)} answers in a schema (${kind})?`)).toBe(1);
     });
 
-    it('passes the upstream’s error on, and is not retried', () => {
-      expect(seen).toMatchObject({
-        refused: { status: 400, message: expect.stringContaining('refused') },
-        failed: { message: expect.stringContaining('failed to generate') },
-      });
-      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 5, rejected: 1 });
+    each(['refused'], 'sees why it was refused', (way) => {
+      expect(seen[`${way} refused`]?.error?.message).toContain('refused, because metadata.sim asked');
+      expect(bought(`${name(way)} is refused?`)).toBe(0);
+    });
+
+    const cuts = ['text', 'stream'].filter((kind) => cases.includes(kind));
+    if (cuts.length === 0) return;
+    it('gets the answer after its connection broke, once, and it is bought once', () => {
+      for (const kind of cuts) {
+        const question = `${name('cut')} is cut in its ${kind}?`;
+        const told = seen[`cut ${kind}`];
+        expect(told).toMatchObject({ text: answerTo(question) });
+        if (kind === 'stream') expectParts(told);
+        expect(bought(question)).toBe(1);
+      }
+      expect(proxy.broken() - brokenBefore).toBe(cuts.length);
     });
   });
 });
+
+/** A stream has several parts, and no part of the text comes twice. */
+function expectParts(told: Told | undefined): void {
+  expect(told?.deltas?.length).toBeGreaterThan(1);
+  expect(told?.deltas?.join('')).toBe(told?.text);
+}
