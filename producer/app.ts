@@ -5,15 +5,16 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
 import { createOpenStreams } from './access/open-streams.ts';
-import { createBoard } from './board/board.ts';
+import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
+import { serveAt } from './http/links.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
-import { createDocsPage } from './pages/docs-page.ts';
-import { LOGIN_PATH } from './pages/login-page.ts';
+import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
+import { createDocsPage, DOCS_PATH } from './pages/docs-page.ts';
 import { actionRoutes } from './routes/actions.ts';
 import { auditRoute } from './routes/audit.ts';
 import { bulkRoute } from './routes/bulk.ts';
@@ -24,12 +25,15 @@ import { jobRoutes } from './routes/jobs.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
+import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
 export interface AppOptions {
   queue: InstanceQueue;
-  access: Omit<AccessOptions, 'onLogin'>;
+  access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
+  /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
+  basePath?: string;
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -37,17 +41,12 @@ export interface AppOptions {
   /** Aborts when the producer is about to stop. */
   draining: AbortSignal;
   /**
-   * How long a foreground call of `/v1` may take before the headers of its answer are sent, in milliseconds.
-   * After the headers, a failure can no longer be an HTTP error. OpenAI's SDK for Node sends a request again
-   * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
+   * How long a held call of `/v1` may take before the headers of its answer are sent, in milliseconds. After
+   * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
   logger: Logger;
 }
-
-const HEADERS_MS = 30_000;
-const BOARD_PATH = '/board';
-const DOCS_PATH = '/docs';
 
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
@@ -57,10 +56,11 @@ export function routesOf({
   queue,
   webhookSecret,
   draining,
-  headersMs = HEADERS_MS,
+  headersMs,
+  basePath = '',
   logger,
 }: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
-  return documented([
+  const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
@@ -76,7 +76,9 @@ export function routesOf({
       draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
-  ]);
+    mcpRoute(draining, logger),
+  ];
+  return documented(routes, basePath);
 }
 
 /** All bodies that are read and parsed at the same time: four of the largest ones. */
@@ -84,9 +86,10 @@ const MOST_BODY_BYTES = 40 * 1024 ** 2;
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
 export function createApp({ access, tenants, ...options }: AppOptions): Express {
-  const { queue, logger } = options;
+  const { queue, basePath = '', logger } = options;
   const app = express();
   app.disable('x-powered-by');
+  serveAt(app, basePath);
   app.use(securityHeaders());
   app.use(OPENAI_PATH, withRequestId);
 
@@ -97,27 +100,22 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl({ ...access, onLogin: recordLogin(queue) }));
+  app.use(createAccessControl({ ...access, basePath, onLogin: recordLogin(queue) }));
 
+  app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));
 
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
-  app.use(
-    BOARD_PATH,
-    createBoard(queue, {
-      basePath: BOARD_PATH,
-      logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
-    }),
-  );
+  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
   app.use(createConsole(queue, queueFor, logger));
-  app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
+  app.use(DOCS_PATH, createDocsPage(basePath));
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
-      `There is no route ${request.method} ${request.path.slice(0, 100)}: jobs are at /jobs, the board ` +
-        `is at ${BOARD_PATH}, the documentation of the API is at ${DOCS_PATH}`,
+      `There is no route ${request.method} ${request.path.slice(0, 100)}: jobs are at ${basePath}/jobs, the board ` +
+        `is at ${basePath}${BOARD_PATH}, the documentation of the API is at ${basePath}${DOCS_PATH}`,
     );
   });
   app.use(answerErrors(logger));
@@ -131,7 +129,10 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (error === CLIENT_GONE) return;
-    if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
+    if (error instanceof OpenAiError) {
+      // The headers are sent, and the connection is cut already.
+      return response.headersSent ? undefined : sendOpenAiError(error, response);
+    }
     const known = problemFrom(error);
     if (known === undefined) {
       // The log gets the stack and not the error: ioredis attaches the whole command to its errors, which may
@@ -147,6 +148,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
         'An unexpected error happened; the log of the producer has its details',
       );
     if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
+    if (sendMcpError(request.path, problem, response)) return;
     response
       .set(problem.headers)
       .status(problem.status)

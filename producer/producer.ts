@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
-import { type Models, modelsOf } from '../src/config/file.ts';
+import { defaultHttp, type HttpConfig, type Models, modelsOf } from '../src/config/file.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
@@ -23,8 +23,8 @@ export interface ProducerOptions extends Models {
   webhooksOut?: boolean;
   /** The callers' keys. Default: none, so that the producer must listen on loopback. */
   keys?: readonly ApiKey[];
-  /** How many requests a minute each key may make. Default 60,000. */
-  requestsPerMinute?: number;
+  /** How callers reach the producer, and what they may send. Default: as without a file. */
+  http?: Partial<HttpConfig>;
   /** See AppOptions. */
   headersMs?: number;
   logger: Logger;
@@ -69,7 +69,7 @@ function producerOn(
     webhookSecret,
     webhooksOut = false,
     keys = [],
-    requestsPerMinute = 60_000,
+    http,
     headersMs,
     logger,
     ...models
@@ -79,10 +79,12 @@ function producerOn(
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   queue.driveActions(onError);
   const draining = new AbortController();
+  const { requestsPerMinute, basePath } = { ...defaultHttp(), ...http };
   const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({
     queue,
     access,
+    basePath: basePath.replace(/\/$/, ''),
     tenants: models.tenants,
     webhookSecret,
     draining: draining.signal,

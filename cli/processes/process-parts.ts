@@ -148,7 +148,7 @@ export async function launchProducer(
     host,
     port,
     keys,
-    requestsPerMinute: http.requestsPerMinute,
+    http,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     logger: logger.child({ part: 'producer' }),

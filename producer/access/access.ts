@@ -4,6 +4,7 @@ import { SetupError } from '../../src/errors/setup-error.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
+import { basePathOf } from '../http/links.ts';
 import { LOGIN_PATH, LOGOUT_PATH, noBoardPage } from '../pages/login-page.ts';
 import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
@@ -18,6 +19,8 @@ export interface AccessOptions {
   keys: readonly ApiKey[];
   /** The address on which the producer listens. */
   host: string;
+  /** The path under which browsers reach the instance; see `serveAt`. */
+  basePath: string;
   /** How many requests a minute this process accepts with each key. */
   requestsPerMinute: number;
   /** Called when a browser has logged in. */
@@ -32,6 +35,7 @@ export interface AccessOptions {
 export function createAccessControl({
   keys,
   host,
+  basePath,
   requestsPerMinute,
   onLogin,
   logger,
@@ -39,7 +43,7 @@ export function createAccessControl({
   const access = Router();
   if (keys.length === 0) return access.use(rejectForeignOrigins(host));
   const keyring = createKeyring(keys);
-  const sessions = createSessions(keyring);
+  const sessions = createSessions(keyring, basePath);
   access.use(sessionWhereNeeded(sessions), loginRoutes(keyring, sessions, onLogin, logger));
   access.use(authenticate(keyring, sessions, logger), limitRequests(requestsPerMinute));
   return access;
@@ -61,7 +65,7 @@ function sessionWhereNeeded({ middleware }: Sessions): RequestHandler {
 export const adminOnly: RequestHandler = (request, response, next) => {
   const caller = callerOf(response);
   if (caller === undefined || caller.admin) return next();
-  if (isPageVisit(request)) return sendPage(response, 403, noBoardPage(caller.tenant));
+  if (isPageVisit(request)) return sendPage(response, 403, noBoardPage(basePathOf(response), caller.tenant));
   throw new HttpProblem(
     'forbidden',
     'The board shows the jobs of all tenants: expected the key of admin, got the key of ' +

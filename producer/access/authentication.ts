@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
+import { redirectTo } from '../http/links.ts';
 import { LOGIN_PATH } from '../pages/login-page.ts';
 import { setCaller } from './caller.ts';
 import type { Keyring } from './keyring.ts';
@@ -28,7 +29,7 @@ export function authenticate(keyring: Keyring, sessions: Sessions, logger: Logge
     const caller = sessions.callerOf(request);
     if (caller === undefined) {
       if (!isPageVisit(request)) throw unauthorized(KEY_MISSING);
-      return response.redirect(303, `${LOGIN_PATH}?next=${encodeURIComponent(request.originalUrl)}`);
+      return redirectTo(response, `${LOGIN_PATH}?next=${encodeURIComponent(request.url)}`);
     }
     // A browser adds the cookie to every request, even to a request that a page of another site triggers.
     if (isWrite(request.method) && provenanceOf(request.headers) !== 'same-origin') throw foreignPage();

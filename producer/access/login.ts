@@ -1,6 +1,7 @@
 import express, { type RequestHandler, type Response, Router } from 'express';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
+import { basePathOf, redirectTo } from '../http/links.ts';
 import { LOGIN_PATH, LOGOUT_PATH, loggedInPage, loginPage, ownPath } from '../pages/login-page.ts';
 import type { Page } from '../pages/page.ts';
 import { foreignPage } from './authentication.ts';
@@ -23,7 +24,9 @@ export function loginRoutes(
     sendPage(
       response,
       200,
-      caller === undefined ? loginPage(ownPath(request.query['next'])) : loggedInPage(caller.tenant),
+      caller === undefined
+        ? loginPage(basePathOf(response), ownPath(request.query['next']))
+        : loggedInPage(basePathOf(response), caller.tenant),
     );
   });
   router.post(
@@ -38,17 +41,17 @@ export function loginRoutes(
         const words = 'This key is unknown. Enter the secret of one of the keys in O3Q_KEYS.';
         return void countFailed(request, response, (refusal?: unknown) => {
           if (refusal !== undefined) next(refusal);
-          else sendPage(response, 401, loginPage(path, words));
+          else sendPage(response, 401, loginPage(basePathOf(response), path, words));
         });
       }
       sessions.open(request, caller);
       onLogin(caller);
-      response.redirect(303, path);
+      redirectTo(response, path);
     },
   );
   router.post(LOGOUT_PATH, refuseForeignPages, (request, response) => {
     sessions.close(request);
-    response.redirect(303, LOGIN_PATH);
+    redirectTo(response, LOGIN_PATH);
   });
   return router;
 }

@@ -19,11 +19,13 @@ export interface Sessions {
   callerOf(request: Request): Caller | undefined;
 }
 
-export function createSessions(keyring: Keyring): Sessions {
+/** @param basePath the path under which browsers reach the instance, and to which they send the cookie. */
+export function createSessions(keyring: Keyring, basePath: string): Sessions {
   return {
     // Without `secure` the cookie is Secure exactly when Express knows that the request came by TLS.
     middleware: cookieSession({
       name: COOKIE,
+      path: basePath === '' ? '/' : basePath,
       keys: createSigner(keyring),
       maxAge: SESSION_MS,
       httpOnly: true,

@@ -15,9 +15,12 @@ import { ADMIN } from '../../src/config/api-keys.ts';
 import type { ModelView } from '../../src/models/view.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { DELIVERY_QUEUE, type DeliveryQueue } from '../../src/webhooks/deliveries.ts';
+import { LOGIN_PATH } from '../pages/login-page.ts';
 import { isCut } from './board-job.ts';
 import { BoardQueue } from './queue-adapter.ts';
 import { BoardServer } from './server.ts';
+
+export const BOARD_PATH = '/board';
 
 const UI: UIConfig = {
   boardTitle: 'o3-queue',
@@ -33,21 +36,21 @@ const UI: UIConfig = {
 };
 
 export interface BoardOptions {
-  /** The path of the board. */
+  /** The path under which browsers reach the instance; see `serveAt`. */
   basePath: string;
-  /** The path on which the browser can log out; undefined when no login is needed. */
-  logoutPath: string | undefined;
+  /** Whether a browser logs in to see the board. */
+  hasLogin: boolean;
 }
 
 /** createBoard makes Bull Board for the queues of all models, and for the queue of the webhooks. */
-export function createBoard(queue: InstanceQueue, { basePath, logoutPath }: BoardOptions): Router {
-  const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
+export function createBoard(queue: InstanceQueue, { basePath, hasLogin }: BoardOptions): Router {
+  const miscLinks = hasLogin ? [{ text: 'Log out', url: `${basePath}${LOGIN_PATH}` }] : [];
   const { queues, deliveries } = queue;
   // The board is for admin alone, so what it does is an act of admin.
-  const jobs = logoutPath === undefined ? queue : queue.as({ tenant: ADMIN, admin: true });
-  const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, jobs)]));
+  const jobs = hasLogin ? queue.as({ tenant: ADMIN, admin: true }) : queue;
+  const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, jobs, basePath)]));
   const server = new BoardServer();
-  server.setBasePath(basePath);
+  server.setBasePath(`${basePath}${BOARD_PATH}`);
   // This route comes before Bull Board's own, which would also retry cancelled and completed jobs, and so buy
   // them again.
   server.router.put('/api/queues/:queueName/retry/:queueStatus', retryAll(boardQueues));

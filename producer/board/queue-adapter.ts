@@ -37,13 +37,16 @@ export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
   readonly #jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>;
 
-  /** @param jobs carries out the board's buttons, so that waiting callers get a message about the change. */
-  constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>) {
+  /**
+   * @param jobs carries out the board's buttons, so that waiting callers get a message about the change.
+   * @param basePath the path under which browsers reach the instance; see `serveAt`.
+   */
+  constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>, basePath: string) {
     const options = {
       // Retrying a completed job would buy it again and lose its answer.
       allowCompletedRetries: false,
       externalJobUrl: ({ id }: QueueJobJson) => ({
-        href: `/jobs/${publicId(queue.model, String(id))}`,
+        href: `${basePath}/jobs/${publicId(queue.model, String(id))}`,
         displayText: 'JSON ↗',
       }),
     };

@@ -11,6 +11,7 @@ import { STYLE } from './style.ts';
  */
 const OWN = [
   'producer/console/browser/action-page.js',
+  'producer/console/browser/base-path.js',
   'producer/console/browser/job-page.js',
   'producer/console/browser/local-times.js',
   'producer/console/browser/now-page.js',
@@ -57,7 +58,7 @@ export interface Assets {
 /**
  * loadAssets reads the files of the console's pages.
  *
- * @param path where the pages mount `router`, for example `/console/assets`.
+ * @param path the address of `router`, for example `/console/assets`.
  */
 export function loadAssets(path: string): Assets {
   const require = createRequire(import.meta.url);

@@ -6,6 +6,7 @@ import { isPageVisit } from '../access/authentication.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';
 import { problemFrom } from '../http/http-problem.ts';
+import { addressOf, basePathOf, redirectTo } from '../http/links.ts';
 import { forAdmin, resumeByHand } from '../routes/models.ts';
 import { askRoutes } from './ask/ask-routes.ts';
 import { type Assets, loadAssets } from './assets.ts';
@@ -30,16 +31,16 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   const pages = Router();
   // The files are read for the first page, since many processes never show one.
   let loaded: Assets | undefined;
-  const assets = (): Assets => {
-    loaded ??= loadAssets(`${CONSOLE_PATH}/assets`);
+  const assets = (response: Response): Assets => {
+    loaded ??= loadAssets(addressOf(response, `${CONSOLE_PATH}/assets`));
     return loaded;
   };
   const send = (response: Response, status: number, document: Document): void =>
-    sendPage(response, status, renderDocument(document, assets()));
+    sendPage(response, status, renderDocument(document, assets(response), basePathOf(response)));
   const readNow = createNowReader(queue);
   const nowFor = (response: Response) => readNow(queueFor(response), visitorOf(response).isAdmin);
   router.get('/', async (request, response) => {
-    if (!isPageVisit(request)) return response.redirect('/jobs');
+    if (!isPageVisit(request)) return response.redirect(addressOf(response, '/jobs'));
     send(response, 200, nowPage(await nowFor(response), visitorOf(response)));
   });
   pages.get('/now', async (_request, response) => {
@@ -48,9 +49,9 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   pages.post('/models/:model/resume', async ({ params }, response) => {
     forAdmin(callerOf(response));
     await resumeByHand(queue, params.model, callerOf(response), logger);
-    response.redirect(303, '/');
+    redirectTo(response, '/');
   });
-  pages.use('/assets', (request, response, next) => assets().router(request, response, next));
+  pages.use('/assets', (request, response, next) => assets(response).router(request, response, next));
   pages.get('/jobs/:id', async ({ params, query }, response) => {
     const [visitor, isPlain] = [visitorOf(response), query['view'] === 'plain'];
     const options = { visitor, models, isPlain, deliveries: queue.deliveries };
@@ -66,7 +67,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   );
   pages.post('/jobs/:id/delete', async ({ params }, response) => {
     await queueFor(response).delete(params.id);
-    response.redirect(303, '/console/jobs');
+    redirectTo(response, '/console/jobs');
   });
   pages.post(
     '/jobs/:id/ask-again',
@@ -76,7 +77,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
       const { request } = await queue.inspect(params['id'] ?? '');
       const model: unknown = (body as Record<string, unknown> | undefined)?.['model'];
       const { job } = await queue.enqueue(parseJobRequest({ request: { ...request, model } }));
-      response.redirect(303, pagePathOf(job.id));
+      redirectTo(response, pagePathOf(job.id));
     },
   );
   pages.use(jobsRoutes(queueFor, models, (response, document) => send(response, 200, document)));
@@ -92,7 +93,7 @@ function afterwards(act: (response: Response, id: string) => Promise<unknown>): 
   return async ({ params }, response) => {
     const id = String(params['id']);
     await act(response, id);
-    response.redirect(303, pagePathOf(id));
+    redirectTo(response, pagePathOf(id));
   };
 }
 

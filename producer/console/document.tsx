@@ -3,6 +3,7 @@ import { renderToString } from 'preact-render-to-string';
 import type { Page } from '../pages/page.ts';
 import type { Assets } from './assets.ts';
 import { Bar, KeyHelp, type PagePath, type Visitor } from './navigation.tsx';
+import { Links } from './parts.tsx';
 
 /** SHELL is the script of all pages. */
 const SHELL = 'producer/console/browser/shell.js';
@@ -19,8 +20,12 @@ export interface Document {
   readonly main: VNode;
 }
 
-/** renderDocument makes a whole page of the console. The page loads nothing from other servers. */
-export function renderDocument(document: Document, assets: Assets): Page {
+/**
+ * renderDocument makes a whole page of the console. The page loads nothing from other servers.
+ *
+ * @param basePath the path under which browsers reach the instance; see `serveAt`.
+ */
+export function renderDocument(document: Document, assets: Assets, basePath: string): Page {
   return {
     headers: {
       'content-security-policy': [
@@ -35,7 +40,7 @@ export function renderDocument(document: Document, assets: Assets): Page {
       ].join('; '),
       'cache-control': 'no-store',
     },
-    html: `<!doctype html>\n${renderToString(<Frame {...document} assets={assets} />)}\n`,
+    html: `<!doctype html>\n${renderToString(<Frame {...document} assets={assets} basePath={basePath} />)}\n`,
   };
 }
 
@@ -47,9 +52,10 @@ function Frame({
   reloadS,
   main,
   assets,
-}: Document & { assets: Assets }): VNode {
+  basePath,
+}: Document & { assets: Assets; basePath: string }): VNode {
   return (
-    <html lang="en">
+    <html lang="en" data-base-path={basePath}>
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -67,11 +73,13 @@ function Frame({
         )}
       </head>
       <body>
-        <Bar visitor={visitor} current={current} />
-        <main id="main" tabIndex={-1}>
-          {main}
-        </main>
-        <KeyHelp visitor={visitor} />
+        <Links basePath={basePath}>
+          <Bar visitor={visitor} current={current} />
+          <main id="main" tabIndex={-1}>
+            {main}
+          </main>
+          <KeyHelp visitor={visitor} />
+        </Links>
       </body>
     </html>
   );

@@ -12,6 +12,7 @@ import { afterEvent, type JobState, stateOf } from './job-state.ts';
 import { JobFacts, LiveJob, titleOf } from './live-job.tsx';
 import { markdownFrom } from './markdown.ts';
 import type { Visitor } from './navigation.tsx';
+import { Form, Link } from './parts.tsx';
 import { Webhook, webhookOf } from './webhook.tsx';
 
 /** How long the server reads the events of a job for its page, in milliseconds. */
@@ -91,7 +92,7 @@ function Answer({ detail: { job, response }, isPlain }: { detail: JobDetail; isP
     <span>
       {html === undefined ? <a href="?">As Markdown</a> : <a href="?view=plain">As plain text</a>}
       {' · '}
-      <a href={path}>As JSON</a>
+      <Link to={path}>As JSON</Link>
     </span>
   );
   return (
@@ -113,20 +114,20 @@ function Actions({ job, models }: { job: JobView; models: readonly string[] }): 
   return (
     <div class="actions">
       {!isOver && (
-        <form method="post" action={`${path}/cancel`}>
+        <Form method="post" to={`${path}/cancel`}>
           <button class="danger" type="submit">
             Cancel
           </button>
-        </form>
+        </Form>
       )}
       {(job.status === 'failed' || job.status === 'cancelled') && (
-        <form method="post" action={`${path}/retry`}>
+        <Form method="post" to={`${path}/retry`}>
           <button type="submit">Retry</button>
-        </form>
+        </Form>
       )}
       <details>
         <summary>Ask again…</summary>
-        <form method="post" action={`${path}/ask-again`}>
+        <Form method="post" to={`${path}/ask-again`}>
           <label>
             Model{' '}
             <select name="model">
@@ -138,16 +139,16 @@ function Actions({ job, models }: { job: JobView; models: readonly string[] }): 
             </select>
           </label>{' '}
           <button type="submit">Ask as a new job</button>
-        </form>
+        </Form>
       </details>
       {isOver && (
         <details>
           <summary>Delete…</summary>
-          <form method="post" action={`${path}/delete`}>
+          <Form method="post" to={`${path}/delete`}>
             <button class="danger" type="submit">
               Delete this job and its answer
             </button>
-          </form>
+          </Form>
         </details>
       )}
     </div>
@@ -162,7 +163,10 @@ function Asked({ detail: { job, request, refusal } }: { detail: JobDetail }) {
           <pre>{cut(pretty(refusal))}</pre>
         </Section>
       )}
-      <Section title="Request" aside={<a href={`/jobs/${encodeURIComponent(job.id)}`}>The job as JSON</a>}>
+      <Section
+        title="Request"
+        aside={<Link to={`/jobs/${encodeURIComponent(job.id)}`}>The job as JSON</Link>}
+      >
         <Question input={request['input']} />
         <details>
           <summary>The whole request</summary>

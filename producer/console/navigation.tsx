@@ -2,6 +2,7 @@ import type { Response } from 'express';
 import type { VNode } from 'preact';
 import { callerOf } from '../access/caller.ts';
 import { LOGOUT_PATH } from '../pages/login-page.ts';
+import { Form, Link } from './parts.tsx';
 
 /** Visitor is the person who looks at a page. */
 export interface Visitor {
@@ -70,29 +71,29 @@ export function Bar({
         Skip to the content
       </a>
       <strong>
-        <a href="/">o3-queue</a>
+        <Link to="/">o3-queue</Link>
       </strong>
       <nav aria-label="Pages">
         {PAGES.filter(may).map(({ path, name, key }) => (
-          <a key={path} href={path} data-key={key} {...(path === current && { 'aria-current': 'page' })}>
+          <Link key={path} to={path} data-key={key} {...(path === current && { 'aria-current': 'page' })}>
             {name}
-          </a>
+          </Link>
         ))}
       </nav>
       <nav aria-label="Tools" class="tools">
         {TOOLS.filter(may).map(({ path, name, key }) => (
-          <a key={path} href={path} data-key={key}>
+          <Link key={path} to={path} data-key={key}>
             {name}
-          </a>
+          </Link>
         ))}
       </nav>
       <button type="button" id="show-keys" aria-haspopup="dialog" hidden>
         Keys
       </button>
       {tenant !== undefined && (
-        <form method="post" action={LOGOUT_PATH}>
+        <Form method="post" to={LOGOUT_PATH}>
           <button type="submit">Log out {tenant}</button>
-        </form>
+        </Form>
       )}
     </header>
   );

@@ -1,4 +1,10 @@
-import type { ComponentChildren } from 'preact';
+import {
+  type ComponentChildren,
+  createContext,
+  type FormHTMLAttributes,
+  type PartialAnchorHTMLAttributes,
+} from 'preact';
+import { useContext } from 'preact/hooks';
 import type { JobStatus } from '../../src/job/job.ts';
 
 /** SIGNS are the signs of the statuses. A sign and a word say a status, so that no one needs the colour. */
@@ -45,4 +51,33 @@ export function localText(time: string): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
   return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`;
+}
+
+const BasePath = createContext('');
+
+/** Links makes each Link and Form inside it lead below the path at which browsers see the instance. */
+export function Links({ basePath, children }: { basePath: string; children: ComponentChildren }) {
+  return <BasePath.Provider value={basePath}>{children}</BasePath.Provider>;
+}
+
+/** Link leads to a path of this instance, for example `/console/jobs`. */
+export function Link({
+  to,
+  children,
+  ...others
+}: { to: string } & Omit<PartialAnchorHTMLAttributes<HTMLAnchorElement>, 'href' | 'role'>) {
+  return (
+    <a href={`${useContext(BasePath)}${to}`} {...others}>
+      {children}
+    </a>
+  );
+}
+
+/** Form sends its fields to a path of this instance. */
+export function Form({ to, children, ...others }: { to: string } & Omit<FormHTMLAttributes, 'action'>) {
+  return (
+    <form action={`${useContext(BasePath)}${to}`} {...others}>
+      {children}
+    </form>
+  );
 }

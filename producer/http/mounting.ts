@@ -3,6 +3,7 @@ import { stringifyExact } from '../../src/job/exact-json.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
 import { HttpProblem } from './http-problem.ts';
+import { addressOf } from './links.ts';
 import type { Reply, Route } from './route.ts';
 import { sendStream } from './stream-reply.ts';
 
@@ -72,6 +73,7 @@ async function send(reply: Reply, response: Response): Promise<void> {
   const { status, headers, body, json, stream, sent } = reply;
   if (sent !== undefined) response.once('finish', sent);
   if (headers !== undefined) response.set(headers);
+  if (headers?.['location'] !== undefined) response.set('location', addressOf(response, headers['location']));
   response.statusCode = status;
   if (stream !== undefined) return sendStream(stream, response);
   const content = json ?? (body === undefined ? undefined : stringifyExact(body));

@@ -27,6 +27,7 @@ export interface RouteInput {
 /** Reply is what a handler returns; one function turns it into an HTTP response. */
 export interface Reply {
   status: number;
+  /** A `location` is a path of this instance. */
   headers?: Record<string, string>;
   body?: unknown;
   /** JSON that is already serialized, instead of a body. */

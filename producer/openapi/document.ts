@@ -19,8 +19,10 @@ does not know. Under \`/v1\` such a field goes to the upstream unchanged, and th
 /**
  * openApiDocument makes the OpenAPI document of these routes from their operations, with the refusals that
  * follow from what a route takes.
+ *
+ * @param basePath the path under which callers reach the instance; see `serveAt`.
  */
-export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+export function openApiDocument(routes: readonly Route[], version: string, basePath = ''): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
   for (const route of routes) {
     const path = pathTemplate(route.path);
@@ -35,10 +37,11 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
         description: DESCRIPTION,
         license: { name: 'MIT', identifier: 'MIT' },
       },
-      servers: [{ url: '/', description: 'This instance' }],
+      servers: [{ url: basePath || '/', description: 'This instance' }],
       tags: [
         { name: 'jobs', description: 'Enqueue, watch, read, cancel, retry, delete' },
         { name: 'OpenAI', description: 'OpenAI’s own routes' },
+        { name: 'agents', description: 'The Model Context Protocol' },
         { name: 'instance', description: 'This server itself' },
       ],
       security: [{ bearer: [] }],

@@ -28,7 +28,7 @@ export interface Answer {
 export interface Operation {
   /** The name of the call in generated clients; unique. */
   id: string;
-  tag: 'jobs' | 'instance' | 'OpenAI';
+  tag: 'jobs' | 'instance' | 'OpenAI' | 'agents';
   summary: string;
   description?: string;
   /** The schema that checks the query. Default: there are no parameters. */
@@ -36,8 +36,11 @@ export interface Operation {
   headers?: z.ZodObject;
   body?: Content;
   answers: Readonly<Record<number, Answer>>;
-  /** The form of refusals: problems (the default), or OpenAI's envelope. */
-  refusals?: 'problem' | 'envelope';
+  /**
+   * The form of refusals: problems (the default), OpenAI's envelope, or problems except for bad bodies, which
+   * get an error of JSON-RPC that `answers` describes.
+   */
+  refusals?: 'problem' | 'envelope' | 'json-rpc';
   /** Whether refusals of the upstream are passed on with their status. Default false. */
   passesRefusalsOn?: boolean;
   /**

@@ -4,8 +4,8 @@ import type { Route } from '../http/route.ts';
 /** Refusals of any route with a key: for a wrong key, and for too many requests. */
 const KEY_PROBLEMS: readonly HttpProblemCode[] = ['unauthorized', 'forbidden', 'too_many_requests'];
 
-/** Refusals of a route that takes a body. */
-const BODY_PROBLEMS: readonly HttpProblemCode[] = [
+/** BODY_PROBLEMS are the refusals of a route that takes a body. */
+export const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'invalid_request',
   'malformed_json',
   'body_too_large',

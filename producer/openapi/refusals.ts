@@ -5,7 +5,7 @@ import { HTTP_PROBLEMS, HttpProblem, type HttpProblemCode } from '../http/http-p
 import type { Route } from '../http/route.ts';
 import { openAiErrorFrom } from '../v1/openai-error.ts';
 import { problemExample } from './examples.ts';
-import { problemCodes } from './problem-codes.ts';
+import { BODY_PROBLEMS, problemCodes } from './problem-codes.ts';
 
 const openAiError = z
   .strictObject({
@@ -31,10 +31,9 @@ export function refusalsOf(route: Route): RouteRefusal[] {
   const { refusals = 'problem', passesRefusalsOn = false } = route.operation;
   switch (refusals) {
     case 'problem':
-      return byStatus(codes, (code) => HTTP_PROBLEMS[code]).map(([status, these]) => ({
-        ...described(status, these),
-        content: { 'application/problem+json': problemWith(these) },
-      }));
+      return asProblems(codes);
+    case 'json-rpc':
+      return asProblems(codes.filter((code) => !BODY_PROBLEMS.includes(code)));
     case 'envelope': {
       const asOpenAiError = (code: HttpProblemCode) => openAiErrorFrom(new HttpProblem(code, ''));
       return [
@@ -53,6 +52,13 @@ export function refusalsOf(route: Route): RouteRefusal[] {
       throw new Error(`unknown form of refusals ${String(never)}`);
     }
   }
+}
+
+function asProblems(codes: readonly HttpProblemCode[]): RouteRefusal[] {
+  return byStatus(codes, (code) => HTTP_PROBLEMS[code]).map(([status, these]) => ({
+    ...described(status, these),
+    content: { 'application/problem+json': problemWith(these) },
+  }));
 }
 
 const ENVELOPE: ZodOpenApiContentObject = { 'application/json': { schema: openAiError } };

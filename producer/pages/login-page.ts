@@ -6,13 +6,14 @@ export const LOGOUT_PATH = '/logout';
 /**
  * loginPage is the form on which a browser logs in.
  *
- * @param next the path that the browser wanted to open.
+ * @param basePath the path under which browsers reach the instance; see `serveAt`.
+ * @param next the path of this instance that the browser wanted to open.
  */
-export function loginPage(next: string, refusal?: string): Page {
+export function loginPage(basePath: string, next: string, refusal?: string): Page {
   return createPage(
     'Log in',
     `${refusal === undefined ? '' : `<p class="refused" role="alert">${escaped(refusal)}</p>`}
-<form method="post" action="${LOGIN_PATH}">
+<form method="post" action="${basePath}${LOGIN_PATH}">
 <input type="hidden" name="next" value="${escaped(next)}">
 <label>Your key<input type="password" name="key" autocomplete="current-password" required autofocus></label>
 <button type="submit">Log in</button>
@@ -20,26 +21,28 @@ export function loginPage(next: string, refusal?: string): Page {
   );
 }
 
-export function loggedInPage(tenant: string): Page {
+export function loggedInPage(basePath: string, tenant: string): Page {
   return createPage(
     `Logged in as ${tenant}`,
-    `<p><a href="/">Your jobs</a></p>
-${LOGOUT_FORM}`,
+    `<p><a href="${basePath}/">Your jobs</a></p>
+${logoutForm(basePath)}`,
   );
 }
 
 /**
  * noBoardPage tells a tenant that the board is for admin: Bull Board cannot show the jobs of one tenant only.
  */
-export function noBoardPage(tenant: string): Page {
+export function noBoardPage(basePath: string, tenant: string): Page {
   return createPage(
     'The board is for admin',
-    `<p>The board shows the jobs of all tenants. You are logged in as ${escaped(tenant)}: see <a href="/">your own jobs</a>.</p>
-${LOGOUT_FORM}`,
+    `<p>The board shows the jobs of all tenants. You are logged in as ${escaped(tenant)}: see <a href="${basePath}/">your own jobs</a>.</p>
+${logoutForm(basePath)}`,
   );
 }
 
-export const LOGOUT_FORM = `<form method="post" action="${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
+function logoutForm(basePath: string): string {
+  return `<form method="post" action="${basePath}${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
+}
 
 /**
  * ownPath returns the path if it belongs to this instance, else `/`: a link to the login page may contain any

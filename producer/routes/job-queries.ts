@@ -70,5 +70,10 @@ function numberText(form: RegExp, type: 'integer' | 'number', least: number, mos
     .regex(form, expected)
     .transform(Number)
     .refine((value) => value >= least && value <= most, expected)
-    .meta({ override: { type, minimum: least, maximum: most, pattern: undefined } });
+    .meta({
+      override({ jsonSchema }) {
+        Object.assign(jsonSchema, { type, minimum: least, maximum: most });
+        delete jsonSchema.pattern;
+      },
+    });
 }

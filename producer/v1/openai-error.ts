@@ -1,3 +1,4 @@
+import type { JobDetail } from '../../src/job-store/result.ts';
 import type { HttpProblem } from '../http/http-problem.ts';
 
 /** OpenAI's error envelope: https://platform.openai.com/docs/guides/error-codes */
@@ -37,6 +38,20 @@ export class OpenAiError extends Error {
 
 /** DO_NOT_RETRY keeps OpenAI's SDKs from retrying: a failed job has used up all its attempts. */
 export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
+
+/**
+ * refuseLikeUpstream throws the upstream's own error if the upstream has refused the request.
+ * @throws {OpenAiError} with the upstream's status and words.
+ */
+export function refuseLikeUpstream({ refusal }: Pick<JobDetail, 'refusal'>): void {
+  if (refusal?.status === undefined) return;
+  const { status, message, type, param, code } = refusal;
+  throw new OpenAiError(
+    status,
+    { message, type: type ?? 'invalid_request_error', param, code },
+    DO_NOT_RETRY,
+  );
+}
 
 /**
  * openAiErrorFrom turns a refusal of ours into OpenAI's envelope, with the status and code for which its SDKs

@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import type { HttpProblem } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
+import { chatDoor } from './chat/chat-door.ts';
+import { createRoute } from './create-route.ts';
 import { modelRoutes } from './model-routes.ts';
 import { OpenAiError, openAiErrorFrom } from './openai-error.ts';
-import { createResponseRoute } from './responses/create-route.ts';
 import { lookupRoutes } from './responses/lookup-routes.ts';
+import { responsesDoor } from './responses/responses-door.ts';
+import { createUndelivered } from './undelivered.ts';
 
 export const OPENAI_PATH = '/v1';
 
@@ -13,8 +16,14 @@ export const OPENAI_PATH = '/v1';
  * openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to get durable
  * jobs.
  */
-export function openAiRoutes(models: readonly string[], headersMs: number, draining: AbortSignal): Route[] {
-  return [createResponseRoute(headersMs, draining), ...lookupRoutes(), ...modelRoutes(models)];
+export function openAiRoutes(
+  models: readonly string[],
+  headersMs: number | undefined,
+  draining: AbortSignal,
+): Route[] {
+  const options = { headersMs, undelivered: createUndelivered(draining), draining };
+  const doors = [responsesDoor(), chatDoor()].map((door) => createRoute(door, options));
+  return [...doors, ...lookupRoutes(), ...modelRoutes(models)];
 }
 
 /** withRequestId adds the request id that OpenAI's SDKs include in every error. */

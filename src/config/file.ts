@@ -33,6 +33,9 @@ export type PriceConfig = ReadonlyDeep<PriceSettings>;
 /** Retention is how many hours a finished job can be read. */
 export type Retention = ReadonlyDeep<FileSettings['retention']>;
 
+/** HttpConfig is how callers reach a producer, and what they may send. */
+export type HttpConfig = ReadonlyDeep<FileSettings['http']>;
+
 /** FileConfig is everything that the file can say. schema.ts says what each field means. */
 export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 'defaultModel' | 'models'>> {
   readonly defaultModel: string;
@@ -67,6 +70,11 @@ export function modelsOf(config: Models): Models {
 /** defaultModels is the configuration without a file: one model, o3. */
 export function defaultModels(): Models {
   return modelsOf(configFrom({}, fileSchema.parse({})));
+}
+
+/** defaultHttp is how a producer treats its callers without a file. */
+export function defaultHttp(): HttpConfig {
+  return fileSchema.parse({}).http;
 }
 
 /**

@@ -173,10 +173,28 @@ const retentionSchema = strictObject({
     .describe('Hours to keep failed and cancelled jobs.'),
 }).describe('How long finished jobs can be read. A job with a short answer takes about 7 KB of memory.');
 
+/** The first parts of the paths of a producer. Below one of them the routes would be ambiguous. */
+const ROUTES =
+  'actions|audit|board|console|docs|jobs|livez|login|logout|mcp|metrics|models|openapi.json|readyz|scaling|usage|v1|webhooks';
+
+const basePath = z
+  .string()
+  .regex(
+    new RegExp(`^(/|(?!/(${ROUTES})(/|$))(/(?!\\.{1,2}(/|$))[A-Za-z0-9._~-]+)+)$`),
+    'expected / or a path such as /o3q, which does not begin like a route of o3-queue, has only letters, digits, ' +
+      '".", "_", "~" and "-" between its slashes, and no slash at its end',
+  );
+
 const httpSchema = strictObject({
   requestsPerMinute: positiveInt
     .default(60_000)
     .describe('Requests a minute that each key may make to one producer process.'),
+  basePath: basePath
+    .default('/')
+    .describe(
+      'The path under which a proxy shows the producer, such as /o3q. The proxy may remove it or leave it: the ' +
+        'producer answers with and without it, and all its links have it.',
+    ),
 }).describe('How a producer treats its callers.');
 
 /** namedModels is the part of the file that the check of `defaultModel` needs. */

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config/environment.ts';
-import { defaultModels } from '../../src/config/file.ts';
+import { defaultHttp, defaultModels } from '../../src/config/file.ts';
 import { ConfigError } from '../../src/errors/setup-error.ts';
 
 /** DEFAULTS are what holds without a file. */
-export const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 }, hasBuiltInModels: true };
+export const DEFAULTS = { ...defaultModels(), http: defaultHttp(), hasBuiltInModels: true };
 
 /** WEBHOOK_SECRET is the shortest that is taken: 24 bytes. */
 export const WEBHOOK_SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;

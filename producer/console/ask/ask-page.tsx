@@ -4,7 +4,7 @@ import { REASONING_EFFORTS } from '../../../src/job/request.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Fact } from '../parts.tsx';
+import { Fact, Form } from '../parts.tsx';
 
 /** GIVE_UP_HOURS are the times after which a job may be given up, in hours; '' for never. */
 export const GIVE_UP_HOURS = ['', '0.25', '1', '4', '12', '24', '168'] as const;
@@ -51,7 +51,7 @@ export function askPage({ asked, models, quote, refusal }: AskPage, visitor: Vis
           </p>
         )}
         {quote !== undefined && <Offer quote={quote} />}
-        <form class="ask" method="post" action="/console/ask">
+        <Form class="ask" method="post" to="/console/ask">
           <input type="hidden" name="idempotency_key" value={asked.idempotency_key} />
           <label class="field">
             Question
@@ -96,7 +96,7 @@ export function askPage({ asked, models, quote, refusal }: AskPage, visitor: Vis
               What would it cost?
             </button>
           </div>
-        </form>
+        </Form>
       </>
     ),
   };

@@ -3,6 +3,7 @@ import { v4 as uuid } from 'uuid';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import type { QueueFor } from '../../access/caller.ts';
 import { problemFrom } from '../../http/http-problem.ts';
+import { redirectTo } from '../../http/links.ts';
 import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import { visitorOf } from '../navigation.tsx';
@@ -36,7 +37,7 @@ export function askRoutes(
       const request = parseJobRequest(requestFrom(asked));
       if (form['act'] === 'quote') return show(response, 200, { asked, quote: await queue.quote(request) });
       const { job } = await queue.enqueue(request, asked.idempotency_key);
-      response.redirect(303, pagePathOf(job.id));
+      redirectTo(response, pagePathOf(job.id));
     } catch (error: unknown) {
       const problem = problemFrom(error);
       if (problem === undefined) throw error;

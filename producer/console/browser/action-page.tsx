@@ -3,6 +3,8 @@ import { hydrate } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { Action } from '../../../src/job/action.ts';
 import { actionTitle, LiveAction } from '../jobs/live-action.tsx';
+import { Links } from '../parts.tsx';
+import { BASE_PATH } from './base-path.ts';
 import { showLocalTimes } from './local-times.ts';
 
 /** How often a visible page asks how far the action has come, in milliseconds. */
@@ -13,11 +15,15 @@ const note = signal<string | undefined>(undefined);
 
 function Live() {
   useEffect(showLocalTimes);
-  return <LiveAction action={state.value} note={note.value} />;
+  return (
+    <Links basePath={BASE_PATH}>
+      <LiveAction action={state.value} note={note.value} />
+    </Links>
+  );
 }
 
 async function update(): Promise<void> {
-  const response = await fetch(`/actions/${encodeURIComponent(state.value.id)}`);
+  const response = await fetch(`${BASE_PATH}/actions/${encodeURIComponent(state.value.id)}`);
   if (response.status === 401) return location.reload();
   if (!response.ok) throw new Error(String(response.status));
   state.value = (await response.json()) as Action;

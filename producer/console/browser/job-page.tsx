@@ -4,6 +4,7 @@ import { useEffect } from 'preact/hooks';
 import type { JobEvent } from '../../../src/job/event.ts';
 import { afterEvent, type JobState, stateOf } from '../job-state.ts';
 import { JobFacts, LiveJob, titleOf } from '../live-job.tsx';
+import { BASE_PATH } from './base-path.ts';
 import { showLocalTimes } from './local-times.ts';
 
 const SECOND_MS = 1000;
@@ -33,7 +34,7 @@ function live(Part: typeof LiveJob) {
 function watch(): void {
   let source: EventSource | undefined;
   const open = (): void => {
-    source = new EventSource(`/jobs/${encodeURIComponent(first.job.id)}/events`);
+    source = new EventSource(`${BASE_PATH}/jobs/${encodeURIComponent(first.job.id)}/events`);
     let isFresh = true;
     source.addEventListener('open', () => {
       note.value = undefined;

@@ -3,6 +3,8 @@ import { hydrate } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { LiveNow, nowTitle } from '../now/live-now.tsx';
 import type { NowState } from '../now/now-state.ts';
+import { Links } from '../parts.tsx';
+import { BASE_PATH } from './base-path.ts';
 import { showLocalTimes } from './local-times.ts';
 
 /** How often a visible page asks for the state, in milliseconds. A hidden page does not ask. */
@@ -13,11 +15,15 @@ const note = signal<string | undefined>(undefined);
 
 function Live() {
   useEffect(showLocalTimes);
-  return <LiveNow state={state.value} note={note.value} />;
+  return (
+    <Links basePath={BASE_PATH}>
+      <LiveNow state={state.value} note={note.value} />
+    </Links>
+  );
 }
 
 async function update(): Promise<void> {
-  const response = await fetch('/console/now', { headers: { accept: 'application/json' } });
+  const response = await fetch(`${BASE_PATH}/console/now`, { headers: { accept: 'application/json' } });
   // The session has ended: the page, loaded again, leads to the login.
   if (response.status === 401) return location.reload();
   if (!response.ok) throw new Error(String(response.status));

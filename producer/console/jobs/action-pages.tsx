@@ -5,6 +5,7 @@ import { formatUsd } from '../../../src/usage/usd.ts';
 import { DataScript, type Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import type { Visitor } from '../navigation.tsx';
+import { Form, Link } from '../parts.tsx';
 import { addressOf, fieldsOf } from './job-filter.ts';
 import { VERBS } from './jobs-page.tsx';
 import { actionTitle, LiveAction } from './live-action.tsx';
@@ -52,11 +53,7 @@ export function questionPage({ kind, filter, ids, selection }: Question, visitor
           </>
         )}
         <p>{EFFECTS[kind]}</p>
-        <form
-          method="post"
-          action={ids.length > 0 ? '/console/selection' : '/console/actions'}
-          class="actions"
-        >
+        <Form method="post" to={ids.length > 0 ? '/console/selection' : '/console/actions'} class="actions">
           <input type="hidden" name="kind" value={kind} />
           {fields.map(([name, value]) => (
             <input key={`${name} ${value}`} type="hidden" name={name} value={value} />
@@ -66,8 +63,8 @@ export function questionPage({ kind, filter, ids, selection }: Question, visitor
               {VERBS[kind]} {jobs}
             </button>
           )}
-          <a href={addressOf({ filter })}>Back to the jobs</a>
-        </form>
+          <Link to={addressOf({ filter })}>Back to the jobs</Link>
+        </Form>
       </>
     ),
   };
@@ -94,7 +91,7 @@ export function actionPage(action: Action, visitor: Visitor): Document {
           <LiveAction action={action} />
         </div>
         <p>
-          <a href="/console/jobs">Jobs</a>
+          <Link to="/console/jobs">Jobs</Link>
         </p>
         <DataScript id="state" data={action} />
       </>
@@ -126,14 +123,14 @@ export function outcomesPage(kind: ActionKind, outcomes: readonly Outcome[], vis
             <ul>
               {failed.map(({ id, problem }) => (
                 <li key={id}>
-                  <a href={pagePathOf(id)}>{id}</a>: {problem}
+                  <Link to={pagePathOf(id)}>{id}</Link>: {problem}
                 </li>
               ))}
             </ul>
           </>
         )}
         <p>
-          <a href="/console/jobs">Back to the jobs</a>
+          <Link to="/console/jobs">Back to the jobs</Link>
         </p>
       </>
     ),

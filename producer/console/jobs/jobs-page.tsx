@@ -7,7 +7,7 @@ import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import { statusWord } from '../live-job.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { SIGNS, Time } from '../parts.tsx';
+import { Form, Link, SIGNS, Time } from '../parts.tsx';
 import { fieldsOf, kindsFor, newerPage, olderPage, type PageQuery } from './job-filter.ts';
 
 /** VERBS name what an action does, for buttons and sentences. */
@@ -31,7 +31,7 @@ export function jobsPage(page: JobPage, query: PageQuery, { visitor, models }: J
       <>
         <h1>Jobs</h1>
         <Filters query={query} models={models} isAdmin={visitor.isAdmin} />
-        <form method="get" action="/console/selection">
+        <Form method="get" to="/console/selection">
           {fieldsOf(filter).map(([name, value]) => (
             <input key={name} type="hidden" name={name} value={value} />
           ))}
@@ -43,7 +43,7 @@ export function jobsPage(page: JobPage, query: PageQuery, { visitor, models }: J
           ) : (
             <Table jobs={page.jobs} isAdmin={visitor.isAdmin} />
           )}
-        </form>
+        </Form>
         <Pages page={page} query={query} />
       </>
     ),
@@ -62,7 +62,7 @@ function Filters({
   const pairs = Object.entries(filter.metadata ?? {});
   const [first] = pairs;
   return (
-    <form class="filters" method="get" action="/console/jobs" aria-label="Filters">
+    <Form class="filters" method="get" to="/console/jobs" aria-label="Filters">
       <label>
         Question
         <br />
@@ -84,8 +84,8 @@ function Filters({
         </div>
       </details>
       <button type="submit">Show</button>
-      <a href="/console/jobs">All jobs</a>
-    </form>
+      <Link to="/console/jobs">All jobs</Link>
+    </Form>
   );
 }
 
@@ -175,7 +175,7 @@ function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }
               {SIGNS[job.status]} {statusWord(job)}
             </td>
             <td class="wide">
-              <a href={pagePathOf(job.id)}>{job.question === '' ? '(no question)' : job.question}</a>
+              <Link to={pagePathOf(job.id)}>{job.question === '' ? '(no question)' : job.question}</Link>
               <Why job={job} />
             </td>
             <td>{job.model}</td>
@@ -214,14 +214,14 @@ function Pages({ page, query }: { page: JobPage; query: PageQuery }) {
   return (
     <nav class="actions" aria-label="Pages of jobs">
       {newer !== undefined && (
-        <a href={newer} rel="prev">
+        <Link to={newer} rel="prev">
           Newer
-        </a>
+        </Link>
       )}
       {next !== null && (
-        <a href={olderPage(query, next)} rel="next">
+        <Link to={olderPage(query, next)} rel="next">
           {searched === undefined ? 'Older' : 'Search on'}
-        </a>
+        </Link>
       )}
       {searched !== undefined && (
         <span class="quiet">

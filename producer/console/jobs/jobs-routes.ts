@@ -4,6 +4,7 @@ import { ACTION_KINDS, type ActionKind } from '../../../src/job/action.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import { callerOf, type QueueFor } from '../../access/caller.ts';
 import { HttpProblem } from '../../http/http-problem.ts';
+import { redirectTo } from '../../http/links.ts';
 import { refuseOthersJobs } from '../../routes/jobs.ts';
 import type { Document } from '../document.tsx';
 import { visitorOf } from '../navigation.tsx';
@@ -48,14 +49,14 @@ export function jobsRoutes(
     const { filter } = pageQueryFrom(rest);
     refuseOthersJobs(callerOf(response), filter.tenant);
     const action = await queueFor(response).actions.start(kind, filter);
-    response.redirect(303, `/console/actions/${action.id}`);
+    redirectTo(response, `/console/actions/${action.id}`);
   });
   router.get('/actions/:action', async ({ params }, response) => {
     send(response, actionPage(await queueFor(response).actions.get(params.action), visitorOf(response)));
   });
   router.post('/actions/:action/stop', async ({ params }, response) => {
     const { id } = await queueFor(response).actions.stop(params.action);
-    response.redirect(303, `/console/actions/${id}`);
+    redirectTo(response, `/console/actions/${id}`);
   });
   return router;
 }

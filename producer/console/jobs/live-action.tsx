@@ -1,7 +1,7 @@
 import { countText, numberText } from '../../../src/client/quantity.ts';
 import type { Action } from '../../../src/job/action.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
-import { Fact, Time } from '../parts.tsx';
+import { Fact, Form, Time } from '../parts.tsx';
 
 const PAST = { cancel: 'Cancelled', retry: 'Retried', delete: 'Deleted' } as const;
 const SIGN = { running: '◐', stopping: '◐', stopped: '⊘', done: '✓' } as const;
@@ -47,11 +47,11 @@ export function LiveAction({ action, note }: { action: Action; note?: string | u
         <Fact name="Ended">{action.finished_at !== null && <Time of={action.finished_at} />}</Fact>
       </dl>
       {status === 'running' && (
-        <form method="post" action={`/console/actions/${encodeURIComponent(action.id)}/stop`}>
+        <Form method="post" to={`/console/actions/${encodeURIComponent(action.id)}/stop`}>
           <button class="danger" type="submit">
             Stop
           </button>
-        </form>
+        </Form>
       )}
     </>
   );

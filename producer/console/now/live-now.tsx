@@ -1,7 +1,7 @@
 import { countText, durationText, numberText } from '../../../src/client/quantity.ts';
 import type { ModelStatus } from '../../../src/models/view.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
-import { Fact, SIGNS, Time } from '../parts.tsx';
+import { Fact, Form, Link, SIGNS, Time } from '../parts.tsx';
 import type { ModelNow, NowState, Today } from './now-state.ts';
 import { Sparks } from './spark.tsx';
 
@@ -100,9 +100,9 @@ function Model({ model, at }: { model: ModelNow; at: string }) {
       </dl>
       {instance !== null && <Sparks samples={instance.history} until={at} />}
       {instance !== null && model.status !== 'open' && model.status !== 'no_worker' && (
-        <form method="post" action={`/console/models/${encodeURIComponent(model.model)}/resume`}>
+        <Form method="post" to={`/console/models/${encodeURIComponent(model.model)}/resume`}>
           <button type="submit">Resume {model.model} now</button>
-        </form>
+        </Form>
       )}
     </section>
   );
@@ -131,7 +131,7 @@ function Newest({ state: { jobs } }: { state: NowState }) {
                 {SIGNS[job.status]} {job.status}
               </td>
               <td class="wide">
-                <a href={`/console/jobs/${encodeURIComponent(job.id)}`}>{job.question}</a>
+                <Link to={`/console/jobs/${encodeURIComponent(job.id)}`}>{job.question}</Link>
               </td>
               <td>{job.model}</td>
               {isMixed && <td>{job.tenant}</td>}

@@ -2,7 +2,7 @@ import type { AuditPage } from '../../../src/audit/audit.ts';
 import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Time } from '../parts.tsx';
+import { Link, Time } from '../parts.tsx';
 
 /** auditPage makes the page that says who has done what. */
 export function auditPage({ entries, next_cursor: next }: AuditPage, visitor: Visitor): Document {
@@ -20,9 +20,9 @@ export function auditPage({ entries, next_cursor: next }: AuditPage, visitor: Vi
         {entries.length === 0 ? <p class="quiet">There is no entry.</p> : <Entries entries={entries} />}
         {next !== null && (
           <p>
-            <a href={`/console/audit?cursor=${encodeURIComponent(next)}`} rel="next">
+            <Link to={`/console/audit?cursor=${encodeURIComponent(next)}`} rel="next">
               Older
-            </a>
+            </Link>
           </p>
         )}
       </>
@@ -62,7 +62,7 @@ function Entries({ entries }: Pick<AuditPage, 'entries'>) {
 }
 
 function Subject({ what, subject }: { what: string; subject: string }) {
-  if (what.startsWith('job.')) return <a href={pagePathOf(subject)}>{subject}</a>;
-  if (what.startsWith('action.')) return <a href={`/console/actions/${subject}`}>{subject}</a>;
+  if (what.startsWith('job.')) return <Link to={pagePathOf(subject)}>{subject}</Link>;
+  if (what.startsWith('action.')) return <Link to={`/console/actions/${subject}`}>{subject}</Link>;
   return <>{subject}</>;
 }

@@ -6,6 +6,7 @@ import { formatUsd } from '../../../src/usage/usd.ts';
 import { daysBetween } from '../../../src/usage/utc-day.ts';
 import { type Document, Section } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
+import { Link } from '../parts.tsx';
 import { Use } from './use.tsx';
 
 /** The most rows of the last table. The whole report is behind a link. */
@@ -34,7 +35,7 @@ export function costPage(report: UsageReport, tenants: readonly TenantState[], v
             To <input type="date" name="to" value={to} />
           </label>
           <button type="submit">Show</button>
-          <a href={`/usage?from=${from}&to=${to}`}>As JSON</a>
+          <Link to={`/usage?from=${from}&to=${to}`}>As JSON</Link>
         </form>
         <p>
           <strong>{cost}</strong> for {countText(total.requests, 'response')}, by UTC days.

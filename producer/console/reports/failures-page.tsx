@@ -4,7 +4,7 @@ import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Time } from '../parts.tsx';
+import { Link, Time } from '../parts.tsx';
 
 /**
  * failuresPage makes the page that groups the newest failed jobs by what they failed of.
@@ -56,13 +56,13 @@ function Code({ code, groups, isAll }: { code: string; groups: readonly FailureG
           <code>{code}</code> {jobs} {count === 1 ? 'job' : 'jobs'}, {formatUsd(cost)}
         </h2>
         <div class="actions">
-          <a href={`/console/jobs?status=failed&error=${encodeURIComponent(code)}`}>
+          <Link to={`/console/jobs?status=failed&error=${encodeURIComponent(code)}`}>
             The jobs<span class="hidden"> with {code}</span>
-          </a>
-          <a href={`/console/selection?kind=retry&error=${encodeURIComponent(code)}`}>
+          </Link>
+          <Link to={`/console/selection?kind=retry&error=${encodeURIComponent(code)}`}>
             {count === 1 ? 'Retry this one…' : `Retry these ${jobs}…`}
             <span class="hidden"> with {code}</span>
-          </a>
+          </Link>
         </div>
       </div>
       <Messages groups={groups} />
@@ -95,9 +95,9 @@ function Messages({ groups }: { groups: readonly FailureGroup[] }) {
             <td class="number">{formatUsd(cost)}</td>
             <td>
               {newest !== undefined && (
-                <a href={pagePathOf(newest.id)} title={newest.question}>
+                <Link to={pagePathOf(newest.id)} title={newest.question}>
                   <Time of={'finished_at' in newest ? newest.finished_at : newest.created_at} />
-                </a>
+                </Link>
               )}
             </td>
           </tr>

@@ -5,11 +5,12 @@ import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
 import { createSharedTexts, SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import * as operations from '../../openapi/operations/v1.ts';
+import { answerStream } from '../answer-stream.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { inputItemPage } from './input-items.ts';
 import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
-import { responseEvents } from './response-stream.ts';
+import { responseWriter } from './response-stream.ts';
 
 /**
  * lookupRoutes returns the routes for an existing response. They answer 404 for a response of another tenant.
@@ -26,11 +27,10 @@ export function lookupRoutes(): Route[] {
         const found = await inspect(queue, params);
         if (query['stream'] !== 'true') return { status: 200, body: responseObject(found) };
         const watched = await queue.watch(found.job.id, { after: 0, signal });
-        const chunks = responseEvents(found, watched, {
+        const chunks = answerStream(responseWriter(found, texts), found, watched, {
           startingAfter: startingAfter(query),
           queue,
           signal,
-          texts,
         });
         return { status: 200, stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks } };
       },

@@ -1,140 +1,47 @@
-import type { WatchEvent } from '../../../src/events/watch.ts';
-import type { JobView } from '../../../src/job/view.ts';
-import { notFound } from '../../../src/job-store/find.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
-import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
-import type { ResponseEvent } from '../../../src/responses/event.ts';
 import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
 import type { SharedTexts } from '../../http/sse.ts';
-import { throughOutages } from '../retry-through-outage.ts';
+import type { AnswerWriter, Asked } from '../door.ts';
 import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
-/** Asked is the part of a job that is known when its stream begins. Everything else comes from the events. */
-export type Asked = Pick<JobDetail, 'job' | 'request'>;
-
-export interface ResponseStreamOptions {
-  /** `sequence_number` of the last event that the caller has; -1: none. */
-  startingAfter: number;
-  /** Used to read why the job failed. */
-  queue: TenantQueue;
-  /** Aborts when the client has disconnected. */
-  signal: AbortSignal;
-  /** Texts that this stream shares with other streams of the same route. */
-  texts: SharedTexts;
-  /** Called before the last event of a complete answer is sent, and not before an `attempt_failed`. */
-  onEnd?: () => void;
-}
-
 /**
- * responseEvents writes a job as a stream of the Responses API. A stream contains the answer of only one
- * attempt, because OpenAI's SDKs join all deltas of a stream.
- *
- * When an attempt fails after part of its answer was sent, the stream ends with an `error` event,
- * `attempt_failed`. When it fails before that, the stream continues with the next attempt, and nothing of the
- * failed one is sent. Items without content are therefore held back until their first text. A new reader
- * starts with the latest attempt.
- *
- * An event has the same number each time the stream is read, and no two events share a number. The numbers of
- * an attempt come after those of earlier attempts and their `error` events. A reader that continues after an
- * event of a failed attempt gets the rest of that attempt, and then its `error` event. A reader that
- * continues after the `error` event gets the next attempt.
- *
- * @throws when there is no last event to send: a reader would take a stream that just ends for a complete
- * one.
+ * responseWriter writes an answer as the events of the Responses API. The number of each is its
+ * `sequence_number`.
+ * @param texts texts that the stream shares with other streams of the same route.
  */
-export async function* responseEvents(
-  asked: Asked,
-  seen: AsyncIterable<WatchEvent>,
-  { startingAfter, queue, signal, texts, onEnd }: ResponseStreamOptions,
-): AsyncGenerator<string> {
-  let number = 0;
-  const background = isBackground(asked.request);
-  /** @param source the object from which `fieldsOf` makes the fields. All readers of the job share it. */
-  function* event(type: string, source: object, fieldsOf = (): object => source): Generator<string> {
-    if (number > startingAfter) {
-      const message = () => ({ event: type, data: { type, sequence_number: number, ...fieldsOf() } });
-      yield texts.message(source, number, message);
-    }
-    number += 1;
-  }
+export function responseWriter(asked: Asked, texts: SharedTexts): AnswerWriter {
   const inProgress = { response: unansweredObject(asked, 'in_progress') };
-  const opening = background ? { response: unansweredObject(asked, 'queued') } : inProgress;
-  let isStarted = false;
-  function* start(): Generator<string> {
-    if (isStarted) return;
-    isStarted = true;
-    yield* event('response.in_progress', inProgress);
+  const opening = isBackground(asked.request) ? { response: unansweredObject(asked, 'queued') } : inProgress;
+  /** @param source the object from which `fieldsOf` makes the fields. All readers of the job share it. */
+  function* event(type: string, number: number, source: object, fieldsOf = () => source): Generator<string> {
+    const message = () => ({ event: type, data: { type, sequence_number: number, ...fieldsOf() } });
+    yield texts.message(source, number, message);
   }
-
-  /** Events of the current attempt that are held back; undefined once part of its answer was sent. */
-  let held: ResponseEvent[] | undefined = [];
-  /** Whether the current attempt is left out, because it was over before this reader came. */
-  let isSkipped = false;
-  function* release(): Generator<string> {
-    for (const each of held ?? []) yield* event(each.type, each);
-    held = undefined;
-  }
-
-  yield* event('response.created', opening);
-  if (background) yield* event('response.queued', opening);
-  for await (const each of seen) {
-    switch (each.kind) {
-      case 'status':
-        if (each.view.status === 'active') yield* start();
-        break;
-      case 'replay': {
-        yield* start();
-        const { entry, isSuperseded } = each;
-        if (entry.kind === 'event') {
-          if (held !== undefined && isEmptyFrame(entry.event)) {
-            held.push(entry.event);
-            break;
-          }
-          if (held !== undefined) isSkipped = isSuperseded && startingAfter < number;
-          if (isSkipped) {
-            number += (held?.length ?? 0) + 1;
-            held = undefined;
-            break;
-          }
-          yield* release();
-          yield* event(entry.event.type, entry.event);
-          break;
+  return {
+    isSilent: isEmptyFrame,
+    write(told, number) {
+      switch (told.kind) {
+        case 'created':
+        case 'queued':
+          return event(`response.${told.kind}`, number, opening);
+        case 'in_progress':
+          return event('response.in_progress', number, inProgress);
+        case 'event':
+          return event(told.event.type, number, told.event);
+        case 'attempt_failed':
+          return event('error', number, attemptFailed(asked, told.reason));
+        case 'end': {
+          const { ended, source } = told;
+          return event(endingOf(ended), number, source, () => ({ response: responseObject(ended) }));
         }
-        if (held === undefined) {
-          // The `error` event takes a number even when it is not sent.
-          const isSent = !isSkipped && number > startingAfter;
-          if (isSent) yield* event('error', attemptFailed(asked, entry.reason));
-          else number += 1;
-          if (isSent) return;
+        default: {
+          const never: never = told;
+          throw new Error(`unexpected ${JSON.stringify(never)}`);
         }
-        held = [];
-        isSkipped = false;
-        break;
       }
-      case 'end': {
-        // The start is sent even for a job that was cancelled before its start was seen, so that the stream
-        // always has the same number of events.
-        yield* start();
-        yield* release();
-        const { view, response } = each;
-        const type = endingOf(view, response?.status);
-        const ended =
-          response === undefined
-            ? await throughOutages(() => queue.inspect(view.id), signal)
-            : { ...asked, job: view, refusal: undefined, response: { ...response } };
-        onEnd?.();
-        yield* event(type, response ?? ended, () => ({ response: responseObject(ended) }));
-        return;
-      }
-      default: {
-        const never: never = each;
-        throw new Error(`unexpected ${JSON.stringify(never)}`);
-      }
-    }
-  }
-  signal.throwIfAborted();
-  throw notFound(asked.job.id);
+    },
+  };
 }
 
 /**
@@ -159,7 +66,7 @@ function attemptFailed({ job }: Asked, reason: string): object {
  * OpenAI has no event for a cancelled response:
  * https://platform.openai.com/docs/api-reference/responses-streaming
  */
-function endingOf(view: JobView, status: string | undefined): string {
-  if (view.status !== 'completed') return 'response.failed';
-  return status === 'incomplete' ? 'response.incomplete' : 'response.completed';
+function endingOf({ job, response }: JobDetail): string {
+  if (job.status !== 'completed') return 'response.failed';
+  return response?.status === 'incomplete' ? 'response.incomplete' : 'response.completed';
 }

@@ -261,7 +261,12 @@ describe('wrong keys', () => {
 
 describe('the rate of requests', () => {
   it('is limited for each key separately, and health is not counted', async () => {
-    const slow = await startInstance({ keys, requestsPerMinute: 3, workers: 0, redis: instance.redis });
+    const slow = await startInstance({
+      keys,
+      http: { requestsPerMinute: 3 },
+      workers: 0,
+      redis: instance.redis,
+    });
     try {
       const list = (tenant: Tenant) => call(slow.url, 'GET', '/jobs', { headers: bearer(KEYS[tenant]) });
       const statuses = async (tenant: Tenant) =>

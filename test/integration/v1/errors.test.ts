@@ -133,9 +133,9 @@ describe('an instance without keys', () => {
     expect(await post('[]', 'application/json')).toBeInstanceOf(BadRequestError);
     expect(await post('{}', 'text/plain')).toBeInstanceOf(BadRequestError);
     expect(await caught(client.put('/responses', { body: {} }))).toMatchObject({ status: 405 });
-    const nowhere = await caught(client.chat.completions.create({ model: 'o3', messages: [] }));
+    const nowhere = await caught(client.embeddings.create({ model: 'o3', input: 'Why?' }));
     expect(nowhere).toBeInstanceOf(NotFoundError);
-    expect(nowhere.message).toMatch(/^404 .*\/v1\/chat\/completions/);
+    expect(nowhere.message).toMatch(/^404 .*\/v1\/embeddings/);
   });
 
   it('keeps the failure of a background response for later retrieval', async () => {
@@ -163,7 +163,7 @@ describe('an instance with keys', () => {
   const secrets = { alice: 'a-secret-of-alice-0', bob: 'a-secret-of-bob-0000' };
   beforeAll(async () => {
     const keys = Object.entries(secrets).map(([name, secret]) => ({ name, secret }));
-    instance = await startInstance({ keys, requestsPerMinute: 10 });
+    instance = await startInstance({ keys, http: { requestsPerMinute: 10 } });
   });
   afterAll(() => instance.stop());
 

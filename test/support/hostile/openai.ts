@@ -137,7 +137,7 @@ const responses: HostileInput[] = [
   [
     'a path of OpenAI’s that is not here',
     openAi(404, 'route_not_found'),
-    by('alice', 'POST', '/v1/chat/completions', { body: asked }),
+    by('alice', 'POST', '/v1/embeddings', { body: asked }),
   ],
   ['no key', noKey, keyless('POST', '/v1/responses', { body: asked })],
   [
@@ -151,6 +151,45 @@ const responses: HostileInput[] = [
     keyless('POST', '/v1/responses', { body: asked, headers: bearer('sk-nobody-1234567890') }),
   ],
   ['a key in the query', noKey, keyless('POST', `/v1/responses?api_key=${KEYS.alice}`, { body: asked })],
+];
+
+const chat = (more: unknown): Send =>
+  by('alice', 'POST', '/v1/chat/completions', {
+    body: typeof more === 'object' && !Array.isArray(more) ? { ...chatted, ...more } : more,
+  });
+const chatted = { model: 'o3', messages: [{ role: 'user', content: 'Why?' }] };
+
+const chats: HostileInput[] = [
+  ['no messages', openAi(400, 'missing_required_parameter'), chat({ messages: undefined })],
+  ['messages that are a text', openAi(400, 'invalid_type'), chat({ messages: 'Why?' })],
+  ['a list', invalid, chat([chatted])],
+  ['a model that is not here', noModel, chat({ model: '__proto__' })],
+  ['a model that is a number', invalid, chat({ model: 3 })],
+  ['what cannot be carried', openAi(400, 'unsupported_parameter'), chat({ stop: 'END' })],
+  ['a parameter that is unknown', openAi(400, 'unknown_parameter'), chat({ input: 'Why?' })],
+  ['the parameter __proto__', openAi(400, 'unknown_parameter'), chat('{"messages":[],"__proto__":{"a":1}}')],
+  [
+    'messages of 100,000 brackets',
+    openAi(400, 'invalid_type'),
+    chat(`{"messages":${'['.repeat(100_000)}${']'.repeat(100_000)}}`),
+  ],
+  [
+    'a schema of 100,000 brackets',
+    invalid,
+    chat(
+      `{"messages":[{"role":"user","content":"Why?"}],"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}}}`,
+    ),
+  ],
+  [
+    'metadata of __proto__',
+    invalid,
+    chat('{"messages":[{"role":"user","content":"Why?"}],"metadata":{"__proto__":"v"}}'),
+  ],
+  ['an instruction to stream that is a text', openAi(400, 'invalid_type'), chat({ stream: 'yes' })],
+  ['11 MB', openAi(413, 'body_too_large'), (world) => chat({ user: 'x'.repeat(11 * 1024 * 1024) })(world)],
+  ['a lookup', openAi(404, 'route_not_found'), by('alice', 'GET', '/v1/chat/completions/chatcmpl-1')],
+  ['no key', noKey, keyless('POST', '/v1/chat/completions', { body: chatted })],
+  ['no key for a lookup', noKey, keyless('GET', '/v1/chat/completions')],
 ];
 
 const ID = 'wh_hostile';
@@ -206,5 +245,6 @@ const webhooks: HostileInput[] = [
 /** Requests that /v1 refuses in OpenAI's format, and forged webhooks of OpenAI. */
 export const hostileToOpenAi: HostileInput[] = [
   ...responses.map(([name, ...rest]): HostileInput => [`/v1: ${name}`, ...rest]),
+  ...chats.map(([name, ...rest]): HostileInput => [`/v1/chat/completions: ${name}`, ...rest]),
   ...webhooks.map(([name, ...rest]): HostileInput => [`a webhook ${name}`, ...rest]),
 ];

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { type Producer, startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
-import { defaultModels, type Models } from '../../../src/config/file.ts';
+import { defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
@@ -28,8 +28,8 @@ export interface InstanceOptions {
   webhooksOut?: WebhooksOutOptions;
   /** The keys of callers. Default: none, so that every caller may do everything. */
   keys?: readonly ApiKey[];
-  /** The limit of each key. Default: as in production. */
-  requestsPerMinute?: number;
+  /** How callers reach the producer. Default: as in production. */
+  http?: Partial<HttpConfig>;
   /** Replaces options of the workers' upstream. Default: the simulator. */
   upstream?: Partial<UpstreamOptions>;
   /** See AppOptions. Default: as in production. */
@@ -76,7 +76,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     webhookSecret: options.webhookSecret,
     webhooksOut: options.webhooksOut !== undefined,
     ...(options.keys !== undefined && { keys: options.keys }),
-    ...(options.requestsPerMinute !== undefined && { requestsPerMinute: options.requestsPerMinute }),
+    ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
   });
   const workers: O3Worker[] = [];

@@ -45,6 +45,7 @@ const ORDER: Record<string, readonly string[]> = {
     'enqueue',
     'queue',
     'client',
+    'mcp',
     'index.ts',
   ],
   worker: [
@@ -156,14 +157,20 @@ describe('imports', () => {
     ],
     [
       'openai',
-      /^(bench\/bare\/bare|worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
+      /^(bench\/bare\/bare|worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook|producer\/v1\/chat\/chat-(completion|message|stream))\.ts$/,
       "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, " +
-        'and where it calls us',
+        'and where it calls us; what we answer is compared with its types',
     ],
     [
       'express',
       /^(bench\/bare|producer)\//,
       'HTTP belongs to the producer; handlers return values and do not know Express',
+    ],
+    [
+      '@modelcontextprotocol/server',
+      /^(src|producer)\/mcp\//,
+      'the tools are written once, on JobQueue, for both doors; an app that imports the client must not load ' +
+        'the protocol',
     ],
     ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
     ['commander', /^(bench|cli|chaos)\//, 'only commands parse arguments'],

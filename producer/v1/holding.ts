@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { WatchEvent } from '../../../src/events/watch.ts';
-import { stringifyExact } from '../../../src/job/exact-json.ts';
-import { isFinishedJob } from '../../../src/job/job.ts';
-import type { JobView } from '../../../src/job/view.ts';
-import type { JobDetail } from '../../../src/job-store/result.ts';
-import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
-import type { Reply } from '../../http/route.ts';
-import { DO_NOT_RETRY, OpenAiError } from '../openai-error.ts';
-import { throughOutages } from '../retry-through-outage.ts';
-import { responseObject } from './response-object.ts';
+import type { WatchEvent } from '../../src/events/watch.ts';
+import { stringifyExact } from '../../src/job/exact-json.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
+import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import type { Reply } from '../http/route.ts';
+import type { Asking } from './door.ts';
+import { throughOutages } from './retry-through-outage.ts';
 
 const LOOK_AGAIN_MS = 1000;
 /**
@@ -17,46 +15,43 @@ const LOOK_AGAIN_MS = 1000;
  */
 const LONG_MS = 2_147_483_647;
 
-export interface ForegroundOptions {
+export interface HoldOptions {
   queue: TenantQueue;
   /** Aborts when the client has disconnected. */
   signal: AbortSignal;
-  /** See AppOptions. */
+  /** See Door. */
   headersMs: number;
+  /** Called when the connection is about to be cut, because the answer cannot be sent. */
+  onCut: () => void;
 }
 
-/** foregroundReply keeps the connection open until the response has ended, with no time limit. */
-export async function foregroundReply(
+/** heldReply keeps the connection open until the job has ended, with no time limit. */
+export async function heldReply(
   id: string,
-  { queue, signal, headersMs }: ForegroundOptions,
+  asking: Asking,
+  { queue, signal, headersMs, onCut }: HoldOptions,
 ): Promise<Reply> {
   const inspect = () => throughOutages(() => queue.inspect(id), signal);
   const finished = untilFinished(id, queue, signal);
   if ((await Promise.race([finished, sleep(headersMs, undefined, { signal })])) !== undefined) {
     const ended = await inspect();
-    refuseLikeUpstream(ended);
-    return { status: 200, body: responseObject(ended) };
+    asking.refuse(ended);
+    return { status: 200, body: asking.whole(ended) };
   }
   async function* late(): AsyncGenerator<string> {
     await finished;
-    yield stringifyExact(responseObject(await inspect()));
+    const ended = await inspect();
+    let body: object;
+    try {
+      body = asking.whole(ended);
+    } catch (error: unknown) {
+      onCut();
+      throw error;
+    }
+    yield stringifyExact(body);
   }
   // JSON may begin with any number of spaces, so spaces keep the connection alive.
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };
-}
-
-/**
- * refuseLikeUpstream throws the upstream's own error if the upstream has refused the request.
- * @throws {OpenAiError} with the upstream's status and words.
- */
-export function refuseLikeUpstream({ refusal }: JobDetail): void {
-  if (refusal?.status === undefined) return;
-  const { status, message, type, param, code } = refusal;
-  throw new OpenAiError(
-    status,
-    { message, type: type ?? 'invalid_request_error', param, code },
-    DO_NOT_RETRY,
-  );
 }
 
 /**

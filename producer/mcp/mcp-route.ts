@@ -1,0 +1,109 @@
+import { createMcpHandler } from '@modelcontextprotocol/server';
+import type { Response as ExpressResponse } from 'express';
+import { createMcpServer } from '../../src/mcp/server.ts';
+import type { Logger } from '../../src/process/log.ts';
+import { RedisJobQueue } from '../../src/queue/redis-job-queue.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
+import { foreignPage } from '../access/authentication.ts';
+import { provenanceOf } from '../access/same-site.ts';
+import { createAnySignal } from '../http/any-signal.ts';
+import type { HttpProblem, HttpProblemCode } from '../http/http-problem.ts';
+import type { Reply, Route } from '../http/route.ts';
+import { SSE_KEEP_ALIVE } from '../http/sse.ts';
+import { callMcp } from '../openapi/operations/mcp.ts';
+
+export const MCP_PATH = '/mcp';
+const SSE_TYPE = 'text/event-stream';
+
+/**
+ * mcpRoute is `POST /mcp`: streamable HTTP of the Model Context Protocol, without sessions. A call that ends
+ * or breaks never cancels a job.
+ *
+ * @param draining aborts when the producer is about to stop. Every waiting call is then answered with how its
+ * job stands. Nothing is closed before: a client whose event stream breaks off waits until its own timeout
+ * (the official SDKs, 60 s).
+ */
+export function mcpRoute(draining: AbortSignal, logger: Logger): Route {
+  const orDraining = createAnySignal(draining);
+  return {
+    method: 'post',
+    path: MCP_PATH,
+    operation: callMcp,
+    async handle({ queue, headers, body, signal }) {
+      // The protocol wants this check at every request, also at one with a key.
+      if (provenanceOf(headers) === 'foreign') throw foreignPage();
+      const server = () =>
+        createMcpServer({
+          queue: new RedisJobQueue(queue),
+          userAgent: headers['user-agent'],
+          signalFor: orDraining,
+          isStopping: () => draining.aborted,
+          now: () => serverTime(queue.storage.redis),
+          onUnexpected(error) {
+            // Not the error itself: ioredis attaches the whole command, which may contain a question.
+            const stack = error instanceof Error ? error.stack : String(error);
+            logger.error({ error: stack, method: 'POST', path: MCP_PATH }, 'unexpected error');
+          },
+        });
+      const handler = createMcpHandler(server, { keepAliveMs: 0 });
+      // The handler reads only the method and the headers.
+      const request = new Request(`http://localhost${MCP_PATH}`, {
+        method: 'POST',
+        headers: webHeaders(headers),
+        signal,
+      });
+      return replyFrom(await handler.fetch(request, body === undefined ? {} : { parsedBody: body }), signal);
+    },
+  };
+}
+
+function webHeaders(headers: NodeJS.Dict<string | string[]>): Headers {
+  const flat = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [value].flat().map((one) => [name, one]),
+  );
+  return new Headers(flat);
+}
+
+async function replyFrom(response: Response, signal: AbortSignal): Promise<Reply> {
+  const { status, body } = response;
+  if (body === null) return { status };
+  if (response.headers.get('content-type')?.startsWith(SSE_TYPE) !== true) {
+    return { status, json: Buffer.from(await response.arrayBuffer()) };
+  }
+  return {
+    status,
+    stream: { contentType: SSE_TYPE, chunks: textOf(body, signal), keepAlive: SSE_KEEP_ALIVE },
+  };
+}
+
+/** textOf reads a body as text. A body that breaks off because the client has gone just ends. */
+async function* textOf(body: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  try {
+    for await (const bytes of body) yield decoder.decode(bytes, { stream: true });
+  } catch (error: unknown) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/**
+ * RPC_CODES are the codes of JSON-RPC for a body that could not be read. Clients understand them; other
+ * refusals are problems, of which clients show the text.
+ */
+const RPC_CODES: Partial<Record<HttpProblemCode, number>> = {
+  malformed_json: -32700,
+  body_too_large: -32600,
+  unsupported_media_type: -32600,
+};
+
+/**
+ * sendMcpError answers a body of `/mcp` that could not be read. Returns false for another path and another
+ * refusal.
+ */
+export function sendMcpError(path: string, problem: HttpProblem, response: ExpressResponse): boolean {
+  const code = path === MCP_PATH ? RPC_CODES[problem.code] : undefined;
+  if (code === undefined) return false;
+  const error = { code, message: problem.message, data: { code: problem.code } };
+  response.set(problem.headers).status(problem.status).json({ jsonrpc: '2.0', id: null, error });
+  return true;
+}

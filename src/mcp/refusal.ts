@@ -1,0 +1,47 @@
+import { O3ClientError } from '../client/client-error.ts';
+import { durationText } from '../client/quantity.ts';
+import { QueueError } from '../errors/problem.ts';
+import type { JobQueueError } from '../job/job-queue.ts';
+import { listLine } from './sentences.ts';
+import { errorResult, type McpCall, type ToolResult } from './tool.ts';
+
+/** How many of its latest jobs a caller is shown that has named a job which does not exist. */
+const LATEST_SHOWN = 5;
+/** The codes of refusals that only the user can do something about. */
+const FOR_THE_USER: readonly string[] = [
+  'budget_exhausted',
+  'too_many_waiting',
+  'too_much_stored',
+  'storage_full',
+  'instance_unreachable',
+  'unauthorized',
+  'forbidden',
+];
+
+/** refusalFrom returns an error as the refusal of a call; undefined for an unexpected error. */
+export function refusalFrom(error: unknown): JobQueueError | undefined {
+  return error instanceof QueueError || error instanceof O3ClientError ? error : undefined;
+}
+
+/**
+ * refusalResult tells a model why its call was refused, and what to do. It is a result and no JSON-RPC error,
+ * because clients show a model only results.
+ *
+ * @throws the error itself when it is not a refusal.
+ */
+export async function refusalResult(error: unknown, call: McpCall): Promise<ToolResult> {
+  const refusal = refusalFrom(error);
+  if (refusal === undefined) throw error;
+  const { code, message, retryAfterMs } = refusal;
+  if (code === 'job_not_found') return errorResult(await withLatest(message, call));
+  const again = retryAfterMs === undefined ? '' : ` It may work again in ${durationText(retryAfterMs)}.`;
+  const user = FOR_THE_USER.includes(code) ? ' Nothing was bought. Tell the user what this says.' : '';
+  return errorResult(`${message}.${again}${user}`);
+}
+
+/** withLatest adds the caller's latest jobs, which set a model right that has invented or lost an id. */
+async function withLatest(message: string, { queue, now }: McpCall): Promise<string> {
+  const { jobs } = await queue.list({ limit: LATEST_SHOWN });
+  if (jobs.length === 0) return `${message}. You have no jobs.`;
+  return [`${message}. Your latest jobs:`, ...jobs.map((job) => listLine(job, now()))].join('\n');
+}
