@@ -13,15 +13,14 @@ export default function createClient({ url }) {
       const { id } = await answer.json();
       const source = new EventSource(`${base}/jobs/${id}/events`);
       const deltas = [];
-      let connections = 0;
-      source.addEventListener('open', () => {
-        connections += 1;
-      });
       source.addEventListener('delta', ({ data }) => deltas.push(JSON.parse(data).text));
+      // While it waits to come back it keeps no program alive.
+      const alive = setInterval(() => {}, 60_000);
       await new Promise((resolve) => source.addEventListener('done', resolve));
+      clearInterval(alive);
       source.close();
       const { answer: text, usage } = await (await fetch(`${base}/jobs/${id}/result`)).json();
-      return { text, deltas, tokens: usage.total_tokens, connections };
+      return { text, deltas, tokens: usage.total_tokens };
     },
   };
 }

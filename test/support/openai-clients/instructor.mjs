@@ -1,4 +1,4 @@
-// Instructor, which reads structured outputs by Chat Completions, in each of its modes that OpenAI serves.
+// Instructor, which speaks Chat Completions and makes a function of the schema.
 import createInstructor from '@instructor-ai/instructor';
 import OpenAI from 'openai';
 import { z } from 'zod/v3';
@@ -11,33 +11,26 @@ const SCHEMA = z.object({
 });
 
 export default function createClient({ url }) {
-  const client = new OpenAI({ baseURL: url, apiKey: 'any', logLevel: 'off' });
-  const ask = async (mode, content, more = {}) => {
-    const answer = await createInstructor({ client, mode }).chat.completions.create({
+  const client = createInstructor({
+    client: new OpenAI({ baseURL: url, apiKey: 'any', logLevel: 'off' }),
+    mode: 'TOOLS',
+  });
+  const ask = (content, more = {}) =>
+    client.chat.completions.create({
       model: 'o3',
       messages: [{ role: 'user', content }],
       response_model: { schema: SCHEMA, name: 'answer' },
       max_retries: 0,
       ...more,
     });
-    const { _meta, ...object } = answer;
-    return object;
-  };
+  const fieldsOf = ({ _meta, ...fields }) => fields;
   return {
-    structured: (question) => ask('TOOLS', question),
-    structuredByJson: (question) => ask('JSON_SCHEMA', question),
+    structured: async (question) => fieldsOf(await ask(question)),
     structuredInParts: async (question) => {
-      const stream = await createInstructor({ client, mode: 'TOOLS' }).chat.completions.create({
-        model: 'o3',
-        messages: [{ role: 'user', content: question }],
-        response_model: { schema: SCHEMA, name: 'answer' },
-        stream: true,
-      });
       let last;
-      for await (const part of stream) last = part;
-      const { _meta, ...object } = last;
-      return object;
+      for await (const part of await ask(question, { stream: true })) last = part;
+      return fieldsOf(last);
     },
-    refused: (question) => ask('TOOLS', question, { metadata: { sim: '400' } }),
+    refused: (question) => ask(question, { metadata: { sim: '400' } }),
   };
 }

@@ -5,7 +5,7 @@ export const createOf =
   (modules) =>
   ({ url, api }) => {
     const client = new modules.OpenAI({ baseURL: url, apiKey: 'any', logLevel: 'off' });
-    return api === 'responses' ? responses(client, modules) : chat(client, name, modules);
+    return api === 'responses' ? responses(client, modules) : chat(client, modules);
   };
 
 function responses(client, { zodTextFormat }) {

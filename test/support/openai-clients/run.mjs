@@ -10,8 +10,8 @@ const CASES = {
   loop: ({ loop }, name) => loop(`${name} loops: ${CITIES}.`),
   streamedLoop: ({ streamedLoop }, name) => streamedLoop(`${name} loops and streams: ${CITIES}.`),
   structured: ({ structured }, name) => structured(`${name} answers in a schema (structured)?`),
-  structuredByJson: (client, name) => client.structuredByJson(`${name} answers in a schema (structuredByJson)?`),
-  structuredInParts: (client, name) => client.structuredInParts(`${name} answers in a schema (structuredInParts)?`),
+  structuredInParts: (client, name) =>
+    client.structuredInParts(`${name} answers in a schema (structuredInParts)?`),
   refused: ({ refused }, name) => refused(`${name} is refused?`),
 };
 const CUT_CASES = {
