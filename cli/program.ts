@@ -13,6 +13,7 @@ import { registerStatusCommand } from './commands/status.ts';
 import { registerUsageCommand } from './commands/usage.ts';
 import { registerWatchCommand } from './commands/watch.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
+import { registerMcpCommand } from './processes/mcp.ts';
 import { registerSelectionCommands } from './selection/commands.ts';
 
 /**
@@ -42,6 +43,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerAuditCommand(program, context);
   registerModelsCommands(program, context);
   registerOpenCommand(program, context);
+  registerMcpCommand(program, context);
   registerInspectCommand(program, context);
   return program;
 }

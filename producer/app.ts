@@ -1,9 +1,11 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Models } from '../src/config/file.ts';
+import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
+import { allowOrigins } from './access/cross-origin.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
@@ -34,6 +36,10 @@ export interface AppOptions {
   access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
   basePath?: string;
+  /** The origins whose pages may call the API. Default: none. */
+  corsOrigins?: readonly string[];
+  /** The proxies whose `X-Forwarded-*` count, in the words of Express. Default: none. */
+  trustProxy?: readonly string[];
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -45,8 +51,12 @@ export interface AppOptions {
    * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
+  /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
+  upstream?: UpstreamAddress;
   logger: Logger;
 }
+
+const JOBS_PATH = '/jobs';
 
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
@@ -57,9 +67,10 @@ export function routesOf({
   webhookSecret,
   draining,
   headersMs,
+  upstream,
   basePath = '',
   logger,
-}: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
+}: Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'>): Route[] {
   const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -73,7 +84,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
-      draining,
+      { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
     mcpRoute(draining, logger),
@@ -85,13 +96,21 @@ export function routesOf({
 const MOST_BODY_BYTES = 40 * 1024 ** 2;
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, tenants, ...options }: AppOptions): Express {
+export function createApp({
+  access,
+  tenants,
+  corsOrigins = [],
+  trustProxy = [],
+  ...options
+}: AppOptions): Express {
   const { queue, basePath = '', logger } = options;
   const app = express();
   app.disable('x-powered-by');
+  if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
   serveAt(app, basePath);
   app.use(securityHeaders());
   app.use(OPENAI_PATH, withRequestId);
+  if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models, modelsOf } from '../src/config/file.ts';
+import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
@@ -27,6 +28,8 @@ export interface ProducerOptions extends Models {
   http?: Partial<HttpConfig>;
   /** See AppOptions. */
   headersMs?: number;
+  /** See AppOptions. */
+  upstream?: UpstreamAddress | undefined;
   logger: Logger;
 }
 
@@ -71,6 +74,7 @@ function producerOn(
     keys = [],
     http,
     headersMs,
+    upstream,
     logger,
     ...models
   }: ProducerOptions,
@@ -79,16 +83,19 @@ function producerOn(
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   queue.driveActions(onError);
   const draining = new AbortController();
-  const { requestsPerMinute, basePath } = { ...defaultHttp(), ...http };
+  const { requestsPerMinute, basePath, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
   const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({
     queue,
     access,
     basePath: basePath.replace(/\/$/, ''),
+    corsOrigins,
+    trustProxy,
     tenants: models.tenants,
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
+    ...(upstream !== undefined && { upstream }),
     logger,
   });
   server.on('request', app);

@@ -118,6 +118,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['event_log_bytes', 'output_characters'], 'the size of the event log, and of the answer so far'],
   [['busy_since'], 'since when the upstream has refused the job because its conversation is in use'],
   [['cancel_requested_at'], 'when a caller asked to cancel the job'],
+  [['acts'], 'who has cancelled and retried the job: the time, what, the tenant, the long action'],
   [['status', 'summary', 'usage'], 'how the run ended, the result without its texts, and the tokens used'],
   [['error', 'refusal'], 'the error of the last failed attempt, and what the upstream said'],
 ];

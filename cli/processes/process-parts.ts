@@ -3,6 +3,7 @@ import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
 import { modelsOf } from '../../src/config/file.ts';
+import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Stoppable } from '../../src/process/shutdown.ts';
@@ -135,10 +136,14 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
   }
 }
 
-/** launchProducer starts a producer. @returns the URL on which it listens. */
+/**
+ * launchProducer starts a producer. @returns the URL on which it listens.
+ * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
+ */
 export async function launchProducer(
   { config, logger, keep }: ProcessContext,
   redisUrl: string,
+  upstream: UpstreamAddress | undefined,
 ): Promise<string> {
   const { prefix, host, port, keys, http, openai } = config;
   const producer = await startProducer({
@@ -151,6 +156,7 @@ export async function launchProducer(
     http,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
+    upstream,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

@@ -25,7 +25,7 @@ export function runEverything(context: CommandContext): Promise<void> {
       ? configuredUpstream(processContext.config)
       : await startSimulator(processContext);
     await launchWorker(processContext, redisUrl, upstream);
-    context.output.line(`o3-queue ready on ${await launchProducer(processContext, redisUrl)}`);
+    context.output.line(`o3-queue ready on ${await launchProducer(processContext, redisUrl, upstream)}`);
   });
 }
 
@@ -35,9 +35,10 @@ export function runProducer(context: CommandContext): Promise<void> {
     // embedded Redis.
     assertKeysOrLoopback(processContext.config);
     await assertListenable(processContext.config);
-    context.output.line(
-      `o3-queue producer ready on ${await launchProducer(processContext, await startRedis(processContext))}`,
-    );
+    const { config } = processContext;
+    const upstream = hasUpstream(config) ? configuredUpstream(config) : undefined;
+    const url = await launchProducer(processContext, await startRedis(processContext), upstream);
+    context.output.line(`o3-queue producer ready on ${url}`);
   });
 }
 

@@ -8,6 +8,7 @@ import { basePathOf } from '../http/links.ts';
 import { LOGIN_PATH, LOGOUT_PATH, noBoardPage } from '../pages/login-page.ts';
 import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
+import { isFromAllowedOrigin } from './cross-origin.ts';
 import { createKeyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
 import { limitRequests } from './request-rate.ts';
@@ -94,16 +95,18 @@ export function assertKeysOrLoopback({ keys, host }: Pick<AccessOptions, 'keys' 
 /**
  * rejectForeignOrigins protects an instance without keys from web pages. A page of any site can make a
  * browser on this machine send requests to the producer. Such a page must not change anything, and must not
- * be treated as a page of this producer.
+ * be treated as a page of this producer. Pages of `http.corsOrigins` may use the API.
  *
  * @param host the address on which the producer listens.
  */
 function rejectForeignOrigins(host: string): RequestHandler {
   const onlyThisMachine = isLoopback(host);
-  return ({ method, headers }, _response, next) => {
+  return (request, response, next) => {
+    const { method, headers } = request;
     if (onlyThisMachine && headers.host !== undefined && !isOwnHost(headers.host))
       throw foreignHost(headers.host);
-    if (isWrite(method) && provenanceOf(headers) === 'foreign') throw foreignPage();
+    const isForeign = isWrite(method) && provenanceOf(headers, request.host) === 'foreign';
+    if (isForeign && !isFromAllowedOrigin(response)) throw foreignPage();
     next();
   };
 }

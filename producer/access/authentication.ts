@@ -32,7 +32,8 @@ export function authenticate(keyring: Keyring, sessions: Sessions, logger: Logge
       return redirectTo(response, `${LOGIN_PATH}?next=${encodeURIComponent(request.url)}`);
     }
     // A browser adds the cookie to every request, even to a request that a page of another site triggers.
-    if (isWrite(request.method) && provenanceOf(request.headers) !== 'same-origin') throw foreignPage();
+    if (isWrite(request.method) && provenanceOf(request.headers, request.host) !== 'same-origin')
+      throw foreignPage();
     setCaller(response, caller);
     next();
   };

@@ -64,8 +64,8 @@ export function sendPage(response: Response, status: number, { headers, html }: 
  * Without this check a page of another site could log a visitor in with the key of the page's author. The
  * author could then read the visitor's questions.
  */
-const refuseForeignPages: RequestHandler = ({ headers }, _response, next) => {
-  if (provenanceOf(headers) === 'foreign') throw foreignPage();
+const refuseForeignPages: RequestHandler = ({ headers, host }, _response, next) => {
+  if (provenanceOf(headers, host) === 'foreign') throw foreignPage();
   next();
 };
 

@@ -12,12 +12,14 @@ export type Provenance = 'same-origin' | 'foreign' | 'unknown';
  * another service may listen there. When a browser sends `Sec-Fetch-Site`, that header decides: only the
  * browser can write it, and it stays correct behind a proxy that renames the host. Browsers send it only to
  * https and loopback addresses; for other addresses `Origin` decides.
+ *
+ * @param host the host that the browser asked for. Default: the Host header.
  */
-export function provenanceOf(headers: IncomingHttpHeaders): Provenance {
+export function provenanceOf(headers: IncomingHttpHeaders, host = headers.host): Provenance {
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin' ? site : site === 'none' ? 'unknown' : 'foreign';
   if (headers.origin === undefined) return 'unknown';
-  return hostOf(headers.origin) === headers.host?.toLowerCase() ? 'same-origin' : 'foreign';
+  return hostOf(headers.origin) === host?.toLowerCase() ? 'same-origin' : 'foreign';
 }
 
 /**

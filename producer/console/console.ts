@@ -17,6 +17,7 @@ import { visitorOf } from './navigation.tsx';
 import { nowPage } from './now/now-page.tsx';
 import { createNowReader } from './now/now-state.ts';
 import { problemPage } from './problem-page.tsx';
+import { isMissingJob, missingJobPage } from './reports/job-acts.tsx';
 import { reportRoutes } from './reports/report-routes.ts';
 
 const CONSOLE_PATH = '/console';
@@ -37,6 +38,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   };
   const send = (response: Response, status: number, document: Document): void =>
     sendPage(response, status, renderDocument(document, assets(response), basePathOf(response)));
+  const { deliveries } = queue;
   const readNow = createNowReader(queue);
   const nowFor = (response: Response) => readNow(queueFor(response), visitorOf(response).isAdmin);
   router.get('/', async (request, response) => {
@@ -54,8 +56,14 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   pages.use('/assets', (request, response, next) => assets(response).router(request, response, next));
   pages.get('/jobs/:id', async ({ params, query }, response) => {
     const [visitor, isPlain] = [visitorOf(response), query['view'] === 'plain'];
-    const options = { visitor, models, isPlain, deliveries: queue.deliveries };
-    send(response, 200, await jobPage(queueFor(response), params.id, options));
+    const options = { visitor, models, isPlain, deliveries };
+    const queue = queueFor(response);
+    try {
+      send(response, 200, await jobPage(queue, params.id, options));
+    } catch (error: unknown) {
+      if (!isMissingJob(error)) throw error;
+      send(response, 404, await missingJobPage(queue, params.id, visitor));
+    }
   });
   pages.post(
     '/jobs/:id/cancel',

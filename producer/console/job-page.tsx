@@ -13,6 +13,7 @@ import { JobFacts, LiveJob, titleOf } from './live-job.tsx';
 import { markdownFrom } from './markdown.ts';
 import type { Visitor } from './navigation.tsx';
 import { Form, Link } from './parts.tsx';
+import { Acts } from './reports/job-acts.tsx';
 import { Webhook, webhookOf } from './webhook.tsx';
 
 /** How long the server reads the events of a job for its page, in milliseconds. */
@@ -64,6 +65,7 @@ export async function jobPage(
           <JobFacts state={state} />
         </div>
         <Webhook webhook={webhook} />
+        <Acts acts={detail.acts} />
         <Asked detail={detail} />
         <DataScript id="state" data={state} />
       </>

@@ -60,6 +60,9 @@ export function refuseLikeUpstream({ refusal }: Pick<JobDetail, 'refusal'>): voi
 export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
   const { status, message, headers } = problem;
   const param = problem.flaws[0]?.path.replace(/^request\./, '') || null;
+  // OpenAI has a code of its own for this one.
+  if (param === 'previous_response_id' && problem.code === 'invalid_request')
+    return new OpenAiError(400, { message, param, code: 'previous_response_not_found' }, headers);
   switch (problem.code) {
     case 'unauthorized':
       return new OpenAiError(401, { message, code: 'invalid_api_key' }, headers);

@@ -4,6 +4,7 @@ import type { HttpProblem } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 import { chatDoor } from './chat/chat-door.ts';
 import { createRoute } from './create-route.ts';
+import { type DirectOptions, directRoutes } from './direct/direct-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import { OpenAiError, openAiErrorFrom } from './openai-error.ts';
 import { lookupRoutes } from './responses/lookup-routes.ts';
@@ -19,11 +20,13 @@ export const OPENAI_PATH = '/v1';
 export function openAiRoutes(
   models: readonly string[],
   headersMs: number | undefined,
-  draining: AbortSignal,
+  direct: DirectOptions,
 ): Route[] {
+  const { draining } = direct;
   const options = { headersMs, undelivered: createUndelivered(draining), draining };
   const doors = [responsesDoor(), chatDoor()].map((door) => createRoute(door, options));
-  return [...doors, ...lookupRoutes(), ...modelRoutes(models)];
+  // The direct routes come before those of one response, which would take `compact` for an id.
+  return [...doors, ...directRoutes(direct), ...lookupRoutes(), ...modelRoutes(models)];
 }
 
 /** withRequestId adds the request id that OpenAI's SDKs include in every error. */

@@ -1,9 +1,8 @@
-import { invalidType, unauthorized, unknownUrl } from '../api/errors.ts';
-import { isObject } from '../api/json.ts';
+import { unauthorized, unknownUrl } from '../api/errors.ts';
 import type { Account } from '../request/account.ts';
-import { countInputTokens } from '../request/input.ts';
 import { controlRoutes } from './control-routes.ts';
 import { createResponse } from './create-route.ts';
+import { compact, countTokens } from './direct-routes.ts';
 import {
   cancelResponse,
   deleteResponse,
@@ -64,14 +63,18 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
 function createRoutes(deps: CreateDeps): Route[] {
   const { models } = deps.settings;
   const create: Handler = async ({ readJson, account }) => createResponse(await readJson(), account, deps);
-  const countTokens: Handler = async ({ readJson }) => {
-    const body = await readJson();
-    if (!isObject(body)) throw invalidType('body', 'an object', body);
-    return json({ object: 'response.input_tokens', input_tokens: countInputTokens(body) });
-  };
   return [
     ['POST', CREATE_PATH, create],
-    ['POST', /^\/v1\/responses\/input_tokens\/?$/, countTokens],
+    [
+      'POST',
+      /^\/v1\/responses\/input_tokens\/?$/,
+      async ({ readJson, account }) => countTokens(await readJson(), account, deps),
+    ],
+    [
+      'POST',
+      /^\/v1\/responses\/compact\/?$/,
+      async ({ readJson, account }) => compact(await readJson(), account, deps),
+    ],
     ['GET', /^\/v1\/models\/?$/, () => json(models.list())],
     ['GET', /^\/v1\/models\/([^/]+)\/?$/, (_call, id) => json(models.describe(id))],
   ];

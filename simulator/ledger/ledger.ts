@@ -54,6 +54,8 @@ type LedgerTotals = {
   readonly cancels: number;
   /** Calls of the delete route, accepted or refused. */
   readonly deletes: number;
+  /** Conversations that were compacted: each is paid for, and is no response. */
+  readonly compactions: number;
   /** All calls under `/v1`. */
   readonly requests: number;
   /** Create calls that created no response. */
@@ -88,7 +90,15 @@ export type LedgerWriter = Ledger & {
 
 type Counts = Pick<
   LedgerTotals,
-  'polls' | 'cancels' | 'deletes' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
+  | 'polls'
+  | 'cancels'
+  | 'deletes'
+  | 'compactions'
+  | 'requests'
+  | 'rejected'
+  | 'throttled'
+  | 'during_throttle'
+  | 'webhooks'
 >;
 
 const MAX_SETTLED = 20_000;
@@ -164,6 +174,7 @@ function noCounts(): { -readonly [Event in keyof Counts]: number } {
     polls: 0,
     cancels: 0,
     deletes: 0,
+    compactions: 0,
     requests: 0,
     rejected: 0,
     throttled: 0,

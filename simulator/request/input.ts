@@ -54,9 +54,10 @@ function readLimit(text: string | null): number {
 }
 
 /**
- * The ids are derived from the response's id and the item's index, so that every listing gives the same ones.
+ * inputItems lists the items of an input. Their ids are derived from the response's id and the item's index,
+ * so that every listing gives the same ones.
  */
-function inputItems(responseId: string, input: unknown): JsonObject[] {
+export function inputItems(responseId: string, input: unknown): JsonObject[] {
   const suffix = responseId.slice('resp_'.length, -4);
   const list: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : asArray(input);
   return list.filter(isObject).map((item, index) => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '../async/sleep.ts';
 import { QueueError } from '../errors/problem.ts';
+import { tenantInView } from '../job/tenant.ts';
 import { touchJob } from '../job-store/actions.ts';
 import type { IndexEntry } from '../job-store/index-sets.ts';
 import { search } from '../job-store/search.ts';
@@ -196,7 +197,8 @@ async function touch(
   if (reading === null) return pass('missing');
   // A job whose status is another one by now was found by an index that is wider than the filter.
   if (!isSelected(kind, reading.view, filter)) return 'other';
-  const within = { part, token, createdAt, startedAt, onlyStatus: filter.status };
+  const by = tenantInView(action.tenant);
+  const within = { action: action.id, by, part, token, createdAt, startedAt, onlyStatus: filter.status };
   try {
     return await touchJob(kind, access, { queue, bullId: id, reading }, within);
   } catch (error: unknown) {

@@ -58,7 +58,11 @@ export const VARIABLES = {
     meaning:
       "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: no key is needed, loopback only",
   },
-  OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
+  OPENAI_API_KEY: {
+    default: '',
+    meaning:
+      'the key of the upstream, for workers; on producers for `/v1/responses/input_tokens` and `/compact` only',
+  },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
   OPENAI_WEBHOOK_SECRET: {
     default: '',

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { httpSchema } from './http-schema.ts';
+import { strictObject } from './strict-object.ts';
 
 const HOUR_MS = 3_600_000;
 const MAX_TIMER_MS = 2_147_483_647;
@@ -11,18 +13,6 @@ const MOST_HOURS = 876_600;
  * is newer.
  */
 const BUILT_IN_FALLBACKS = ['gpt-6.1-sol', 'gpt-6.2-sol'] as const;
-
-/** strictObject refuses unknown fields, and its refusal lists the known fields. */
-function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
-  const names = Object.keys(shape).join(', ');
-  return z.strictObject(shape, {
-    error: (issue) => {
-      if (issue.code !== 'unrecognized_keys') return undefined;
-      const unknown = [issue['keys']].flat().map((key) => JSON.stringify(key));
-      return `expected only ${names}, got ${unknown.join(', ')}`;
-    },
-  });
-}
 
 /** A model's name is part of Redis keys (as a hash tag) and of URLs. */
 const modelName = z
@@ -172,30 +162,6 @@ const retentionSchema = strictObject({
     .default(720)
     .describe('Hours to keep failed and cancelled jobs.'),
 }).describe('How long finished jobs can be read. A job with a short answer takes about 7 KB of memory.');
-
-/** The first parts of the paths of a producer. Below one of them the routes would be ambiguous. */
-const ROUTES =
-  'actions|audit|board|console|docs|jobs|livez|login|logout|mcp|metrics|models|openapi.json|readyz|scaling|usage|v1|webhooks';
-
-const basePath = z
-  .string()
-  .regex(
-    new RegExp(`^(/|(?!/(${ROUTES})(/|$))(/(?!\\.{1,2}(/|$))[A-Za-z0-9._~-]+)+)$`),
-    'expected / or a path such as /o3q, which does not begin like a route of o3-queue, has only letters, digits, ' +
-      '".", "_", "~" and "-" between its slashes, and no slash at its end',
-  );
-
-const httpSchema = strictObject({
-  requestsPerMinute: positiveInt
-    .default(60_000)
-    .describe('Requests a minute that each key may make to one producer process.'),
-  basePath: basePath
-    .default('/')
-    .describe(
-      'The path under which a proxy shows the producer, such as /o3q. The proxy may remove it or leave it: the ' +
-        'producer answers with and without it, and all its links have it.',
-    ),
-}).describe('How a producer treats its callers.');
 
 /** namedModels is the part of the file that the check of `defaultModel` needs. */
 const namedModels = z.object({ defaultModel: z.string(), models: z.record(z.string(), z.unknown()) });

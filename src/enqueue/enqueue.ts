@@ -1,12 +1,13 @@
 import { inBatches } from '../async/batches.ts';
 import { QueueError } from '../errors/problem.ts';
+import type { NamedUpstreamIds } from '../job/ids/named-responses.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { knowServerTime, serverTime } from '../redis/server-time.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
-import { newJobFrom } from './new-job.ts';
+import { type NewJob, newJobFrom } from './new-job.ts';
 import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.ts';
 
 const MOST_IN_BULK = 1000;
@@ -27,13 +28,17 @@ export interface Intake {
 
 /**
  * @param tenant the owner of the jobs; `NO_TENANT` for none.
- * @param refusalOf returns why the caller may not make a request; undefined: it may.
+ * @param idsOf finds the upstream's ids of the responses that a body names, or throws a refusal.
  */
 export function createIntake(
   access: QueueAccess,
   tenant: string,
-  refusalOf: (request: ParsedRequest) => Promise<QueueError | undefined>,
+  idsOf: (body: Record<string, unknown>) => Promise<NamedUpstreamIds>,
 ): Intake {
+  /** @throws {QueueError} when the request names a response that the caller may not name. */
+  const withIds = async (request: ParsedRequest): Promise<ParsedRequest> =>
+    'request' in request ? Object.assign(request, await idsOf(request.request)) : request;
+
   /**
    * @throws {QueueError} for a bad idempotency key. Any other flaw is not thrown: the returned `job` is then
    * the QueueError.
@@ -44,7 +49,7 @@ export function createIntake(
     streamByDefault: boolean,
   ): RequestedJob => {
     const key = idempotencyKey === undefined ? undefined : jobKeyOf(tenant, idempotencyKey, request);
-    return { key, job: orRefusal(() => newJobFrom(request, access, { streamByDefault, tenant, key })) };
+    return { key, job: jobOrRefusal(() => newJobFrom(request, access, { streamByDefault, tenant, key })) };
   };
 
   /**
@@ -60,10 +65,9 @@ export function createIntake(
 
   return {
     async enqueue(request, idempotencyKey) {
-      const refusal = await refusalOf(request);
-      if (refusal !== undefined) return { ok: false, error: refusal };
+      const whole = await withIds(request);
       await knowServerTime(access.redis);
-      const job = requested(request, idempotencyKey, true);
+      const job = requested(whole, idempotencyKey, true);
       return isHopeless(job) ? { ok: false, error: job.job } : storeTogether(job);
     },
 
@@ -76,11 +80,11 @@ export function createIntake(
       }
       await knowServerTime(access.redis);
       const jobs = await Promise.all(
-        requests.map(async (input) => {
+        requests.map((input) => {
           const [sent, idempotencyKey] = splitKey(input);
-          const request = orRefusal(() => parseJobRequest(sent));
-          if (request instanceof QueueError) return request;
-          return (await refusalOf(request)) ?? orRefusal(() => requested(request, idempotencyKey, false));
+          return orRefusal(async () =>
+            requested(await withIds(parseJobRequest(sent)), idempotencyKey, false),
+          );
         }),
       );
       const outcomes = (
@@ -117,9 +121,18 @@ function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   return [request, idempotencyKey];
 }
 
-function orRefusal<Value>(make: () => Value): Value | QueueError {
+function jobOrRefusal(make: () => NewJob): NewJob | QueueError {
   try {
     return make();
+  } catch (error: unknown) {
+    if (error instanceof QueueError) return error;
+    throw error;
+  }
+}
+
+async function orRefusal<Value>(make: () => Promise<Value>): Promise<Value | QueueError> {
+  try {
+    return await make();
   } catch (error: unknown) {
     if (error instanceof QueueError) return error;
     throw error;
@@ -154,14 +167,27 @@ async function memoryRefusal({ memory }: QueueAccess): Promise<QueueError | unde
  * is `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job whose cost does not
  * fit beside these reservations is accepted, and waits.
  */
-async function budgetRefusal(
-  { models, usage, redis }: QueueAccess,
+async function budgetRefusal(access: QueueAccess, tenant: string): Promise<QueueError | undefined> {
+  const { tenants } = access.models;
+  if (!Object.hasOwn(tenants, tenant) || tenants[tenant]?.onBudgetExhausted !== 'refuse') return undefined;
+  return exhaustedBudget(access, tenant);
+}
+
+/**
+ * assertWithinBudget checks what a tenant has spent today, for a call that cannot wait.
+ * @throws {QueueError} `budget_exhausted`, also for a tenant whose jobs would wait until midnight.
+ */
+export async function assertWithinBudget(access: QueueAccess, tenant: string): Promise<void> {
+  const refusal = await exhaustedBudget(access, tenant);
+  if (refusal !== undefined) throw refusal;
+}
+
+async function exhaustedBudget(
+  { models: { tenants }, usage, redis }: QueueAccess,
   tenant: string,
 ): Promise<QueueError | undefined> {
-  const { tenants } = models;
-  if (!Object.hasOwn(tenants, tenant)) return undefined;
-  const { dailyBudgetUsd, onBudgetExhausted } = tenants[tenant] ?? {};
-  if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
+  const dailyBudgetUsd = Object.hasOwn(tenants, tenant) ? tenants[tenant]?.dailyBudgetUsd : undefined;
+  if (dailyBudgetUsd === undefined) return undefined;
   const spent = await usage.spentToday(tenant);
   if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
   const now = serverTime(redis);

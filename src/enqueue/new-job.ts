@@ -57,16 +57,7 @@ export function newJobFrom(
   { queues, models, webhooksOut, redis }: QueueAccess,
   { streamByDefault, tenant, key }: NewJobOptions,
 ): NewJob {
-  const model = requestedModel(request) ?? models.defaultModel;
-  const queue = queues.get(model);
-  if (queue === undefined) {
-    const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
-    throw new QueueError(
-      'unknown_model',
-      `The model was refused: ${message}. Models are configured in o3q.config.json`,
-      { flaws: [{ path: 'model', message }] },
-    );
-  }
+  const queue = queueFor(requestedModel(request), { queues, models });
   const createdAt = serverTime(redis);
   checkDeadline(request, createdAt);
   checkWebhook(request, webhooksOut, models.allowPrivateWebhooks);
@@ -88,6 +79,26 @@ export function newJobFrom(
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };
+}
+
+/**
+ * queueFor returns the queue of the model that a caller names.
+ * @param name undefined: the default model.
+ * @throws {QueueError} `unknown_model`
+ */
+export function queueFor(
+  name: string | undefined,
+  { queues, models }: Pick<QueueAccess, 'queues' | 'models'>,
+): ModelQueue {
+  const model = name ?? models.defaultModel;
+  const queue = queues.get(model);
+  if (queue !== undefined) return queue;
+  const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
+  throw new QueueError(
+    'unknown_model',
+    `The model was refused: ${message}. Models are configured in o3q.config.json`,
+    { flaws: [{ path: 'model', message }] },
+  );
 }
 
 function checkDeadline({ deadline, delay_ms = 0 }: ParsedRequest, now: number): void {

@@ -60,8 +60,8 @@ export async function quoteFor(access: QueueAccess, request: ParsedRequest, tena
   };
 }
 
-/** Returns the first upstream model that is not gone, with its quota. */
-async function upstreamOf(
+/** upstreamOf returns the first upstream model that is not gone, or else the last one, with its quota. */
+export async function upstreamOf(
   { redis, prefix }: Pick<QueueAccess, 'redis' | 'prefix'>,
   { upstreamModels, model }: Pick<ModelQueue, 'upstreamModels' | 'model'>,
 ): Promise<[upstreamModel: string, quota: Quota, snapshot: QuotaSnapshot]> {

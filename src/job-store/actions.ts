@@ -18,6 +18,10 @@ const CANCELLED_REASON = 'cancelled: on request';
 
 /** Within is how a change of a job belongs to a long action. */
 export interface Within {
+  /** The id of the action. */
+  readonly action: string;
+  /** The tenant that has started it; null: the instance has no keys. */
+  readonly by: string | null;
   /** The hash with the action's place in the model of the job (`ModelKeys.actionPart`). */
   readonly part: string;
   /** The token of this process's lease. */
@@ -43,10 +47,15 @@ export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished' | 'chan
 /**
  * cancelJob cancels a job in any unfinished status.
  *
+ * @param by the tenant that cancels it, for the job's record; null: the instance has no keys.
  * @throws {QueueError} `job_not_found`, `job_finished`
  */
-export async function cancelJob(actors: Cancellers, job: FoundJob): Promise<CancelOutcome> {
-  const answer = await runCancel(actors, job);
+export async function cancelJob(
+  actors: Cancellers,
+  job: FoundJob,
+  by: string | null = null,
+): Promise<CancelOutcome> {
+  const answer = await runCancel(actors, job, by);
   const { id } = job.reading.view;
   if (answer === 'missing') throw notFound(id);
   if (answer === 'cancelled' || answer === 'already' || answer === 'cancelling') return answer;
@@ -57,12 +66,13 @@ export async function cancelJob(actors: Cancellers, job: FoundJob): Promise<Canc
  * retryJob begins a new run of a failed or cancelled job, unless its tenant has too many jobs that have not
  * ended. Of simultaneous retries only one begins a run.
  *
+ * @param by the tenant that retries it, for the job's record; null: the instance has no keys.
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`, `too_many_waiting`
  */
-export async function retryJob(actors: Actors, job: FoundJob): Promise<void> {
+export async function retryJob(actors: Actors, job: FoundJob, by: string | null): Promise<void> {
   const { id, status } = job.reading.view;
   if (status === 'completed') throw alreadyCompleted(id);
-  const answer = await runRetry(actors, job);
+  const answer = await runRetry(actors, job, by);
   if (answer === 'missing') throw notFound(id);
   if (answer === 'completed') throw alreadyCompleted(id);
   if (answer !== 'retried') throw notFinished(id, 'being retried already');
@@ -97,9 +107,9 @@ export function touchJob(
 ): Promise<TouchAnswer> {
   switch (kind) {
     case 'cancel':
-      return runCancel(actors, job, within);
+      return runCancel(actors, job, within.by, within);
     case 'retry':
-      return runRetry(actors, job, within);
+      return runRetry(actors, job, within.by, within);
     case 'delete':
       return runForget(actors, job, within);
     default:
@@ -119,6 +129,7 @@ function ofAction({ queue, bullId }: FoundJob, within: Within | undefined) {
 async function runCancel(
   { redis, models }: Cancellers,
   job: FoundJob,
+  by: string | null,
   within?: Within,
 ): Promise<CancelAnswer> {
   const { queue, bullId, reading } = job;
@@ -129,6 +140,7 @@ async function runCancel(
     keys: { ...jobScriptKeys(keys, bullId, tenant), part },
     args: {
       ...args,
+      ...{ actor: by ?? '', actionId: within?.action ?? '' },
       tenant,
       reason: CANCELLED_REASON,
       ttlSeconds: keepSeconds(models.retention).failed,
@@ -144,6 +156,7 @@ async function runCancel(
 async function runRetry(
   { redis, queues, models }: Actors,
   job: FoundJob,
+  by: string | null,
   within?: Within,
 ): Promise<RetryAnswer> {
   const { queue, bullId, reading } = job;
@@ -152,7 +165,12 @@ async function runRetry(
   const { part, args, endedBefore } = ofAction(job, within);
   const answer = await retryJobScript.run(redis, {
     keys: { ...jobScriptKeys(queue.keys, bullId, tenant), part },
-    args: { ...args, tenant, endedBefore },
+    args: {
+      ...args,
+      ...{ actor: by ?? '', actionId: within?.action ?? '', now: serverTime(redis) },
+      tenant,
+      endedBefore,
+    },
   });
   return answer as RetryAnswer;
 }

@@ -5,6 +5,7 @@ import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
 import { answerOf, type UpstreamResponse } from '../responses/response.ts';
+import type { JobAct } from '../run/record.ts';
 
 type StoredResponse = UpstreamResponse & Record<string, unknown>;
 
@@ -47,6 +48,8 @@ export interface JobDetail {
   refusal: Refusal | undefined;
   /** The URL to which the job's end is sent; undefined: none. */
   webhook?: string | undefined;
+  /** Who has cancelled and retried the job, oldest first. */
+  acts?: readonly JobAct[];
   /** The response of a completed job, as the upstream sent it; undefined for any other job. */
   response: StoredResponse | undefined;
 }
@@ -56,7 +59,7 @@ export interface JobDetail {
  * has none.
  */
 export function jobDetailFrom(
-  { view, refusal, webhook }: JobReading,
+  { view, refusal, webhook, acts }: JobReading,
   data: string,
   response: string | null,
 ): JobDetail {
@@ -65,6 +68,7 @@ export function jobDetailFrom(
     request: requestFrom(parseExact(data), view.model),
     refusal,
     webhook,
+    acts,
     response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
   };
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { isJsonObject, withPlainNumbers } from './exact-json.ts';
+import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './ids/named-responses.ts';
 import { metadata } from './metadata.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 import { webhookUrl } from './webhook-url.ts';
@@ -107,19 +108,8 @@ const queueOptions = {
     ),
 };
 
-const previousField = {
-  previous_upstream_id: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'The upstream’s id of the response that `previous_response_id` names, where that is a response of' +
-        ' this queue.',
-    ),
-};
-
 const questionData = z.strictObject({ ...questionFields, ...runOptions });
-const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...previousField });
+const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...upstreamIdFields });
 const questionRequest = z
   .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
   .meta({ id: 'QuestionRequest' });
@@ -157,18 +147,17 @@ declare const parsed: unique symbol;
  * ParsedRequest is a JobRequest that `parseJobRequest` has checked. No other function makes a ParsedRequest,
  * so a request is checked exactly once, when it arrives.
  */
-export type ParsedRequest = JobRequest & { readonly [parsed]: true; previous_upstream_id?: string };
+export type ParsedRequest = JobRequest & NamedUpstreamIds & { readonly [parsed]: true };
 
 /**
- * @param previousId the upstream's id of what `previous_response_id` names, if this queue bought it.
  * @throws {QueueError} `invalid_request`, with every flaw.
  */
-export function parseJobRequest(value: unknown, previousId?: string): ParsedRequest {
+export function parseJobRequest(value: unknown): ParsedRequest {
   const input = withPlainOptions(value);
   const request = hasRequest(input)
     ? inOwnOrder(checkedInput('request', input, responsesRequest), input)
     : checkedInput('request', input, questionRequest);
-  return Object.assign(request, previousId && { previous_upstream_id: previousId }) as ParsedRequest;
+  return request as ParsedRequest;
 }
 
 /**
@@ -217,12 +206,7 @@ export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobD
 export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
   if ('request' in data) {
     const { background: _background, stream: _stream, ...body } = data.request;
-    const { previous_upstream_id: previous } = data;
-    return {
-      ...body,
-      model: upstreamModel,
-      ...(previous !== undefined && { previous_response_id: previous }),
-    };
+    return withUpstreamIds({ ...body, model: upstreamModel }, data);
   }
   return {
     model: upstreamModel,

@@ -1,6 +1,6 @@
 import { defineScript } from '../redis/script.ts';
 import { deletionQueue } from './deletions.ts';
-import { finishedIndexes, freshRun, jobState, metadataIndexes, runState } from './job-state.ts';
+import { finishedIndexes, freshRun, jobActs, jobState, metadataIndexes, runState } from './job-state.ts';
 import { actionPart } from './selections/actions.ts';
 import { bullmqParts } from './storage/retention.ts';
 import { tenantUse } from './storage/tenant-use.ts';
@@ -25,7 +25,7 @@ export const retryJobScript = defineScript({
     'indexLive',
   ],
   args: ['tenant', 'endedBefore'],
-  uses: [jobState, runState, freshRun, finishedIndexes, tenantUse, actionPart],
+  uses: [jobState, runState, freshRun, finishedIndexes, tenantUse, actionPart, jobActs],
   lua: /* lua */ `
 -- Moves a child of a flow back to what its parent waits for.
 local function waitForChild(parent)
@@ -61,6 +61,7 @@ local function retry()
   toWaiting(fields[3])
   waitForChild(redis.call('HGET', job, 'parentKey'))
   clearRun()
+  noteAct('retry')
   removeFromFinished(id)
   redis.call('ZADD', indexLive, fields[2], id)
   countLive(tenant, id, job)

@@ -79,7 +79,8 @@ end
 });
 
 /**
- * freshRecord gives the record with which a new run of a job begins: what was spent on the job stays known.
+ * freshRecord gives the record with which a new run of a job begins: what was spent on the job stays known,
+ * and who has cancelled and retried it.
  */
 export const freshRecord = defineLibrary({
   keys: ['run'],
@@ -89,7 +90,7 @@ export const freshRecord = defineLibrary({
 -- from now on.
 local function freshFields()
   local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano',
-    'simulated', 'estimates', 'uncertain_mark')
+    'simulated', 'estimates', 'uncertain_mark', 'acts')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)
@@ -102,6 +103,7 @@ local function freshFields()
   if kept[4] then keep('cost_nano', kept[4]) end
   if kept[5] then keep('simulated', kept[5]) end
   if kept[6] then keep('estimates', kept[6]) end
+  if kept[8] then keep('acts', kept[8]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
   local counted = kept[3] or kept[7]
   if counted then keep('uncertain_mark', counted) end
@@ -119,6 +121,35 @@ local function clearRun()
   local fields = freshFields()
   redis.call('DEL', run, response, eventLog)
   if #fields > 0 then redis.call('HSET', run, unpack(fields)) end
+end
+`,
+});
+
+/** MOST_ACTS is how many acts a record keeps: the latest ones. */
+const MOST_ACTS = 20;
+
+/**
+ * jobActs writes into the record of a job who has cancelled or retried it, in the same step that does so: no
+ * crash leaves an act without its entry. The entries of one job are read with its record, however long the
+ * audit log is. They end with the record.
+ *
+ * `acts` is the JSON of a list of `JobAct`, oldest first. `actor` is the tenant ('': no key), `actionId` the
+ * long action ('': none).
+ */
+export const jobActs = defineLibrary({
+  keys: ['run'],
+  args: ['now', 'actor', 'actionId'],
+  lua: /* lua */ `
+local function noteAct(what)
+  local acts = cjson.decode(redis.call('HGET', run, 'acts') or '[]')
+  acts[#acts + 1] = {
+    at = tonumber(now),
+    what = what,
+    by = actor ~= '' and actor or cjson.null,
+    action = actionId ~= '' and actionId or cjson.null,
+  }
+  while #acts > ${MOST_ACTS} do table.remove(acts, 1) end
+  redis.call('HSET', run, 'acts', cjson.encode(acts))
 end
 `,
 });

@@ -1,6 +1,6 @@
 import { defineScript } from '../redis/script.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
-import { freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { freshRecord, freshRun, jobActs, jobState, runState } from './job-state.ts';
 import { actionPart } from './selections/actions.ts';
 import { tenantUse } from './storage/tenant-use.ts';
 import { outboxLibrary } from './webhooks.ts';
@@ -96,7 +96,7 @@ export const cancelJobScript = defineScript({
   name: 'job.cancel',
   keys: ['wait', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
   args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel', 'onlyState'],
-  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse, actionPart],
+  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse, actionPart, jobActs],
   lua: /* lua */ `
 local function cancel()
 local state = stateOf(jobFields())
@@ -109,10 +109,12 @@ if onlyState ~= '' and state ~= onlyState then return 'changed' end
 -- The job was retried by hand and has not begun yet: the final status of its earlier run would hide the mark.
 if redis.call('HEXISTS', run, 'status') == 1 then clearRun() end
 if state == 'active' then
-  redis.call('HSETNX', run, 'cancel_requested_at', now)
+  if redis.call('HSETNX', run, 'cancel_requested_at', now) == 1 then noteAct('cancel') end
   redis.call('PUBLISH', cancelChannel, id)
   return 'cancelling'
 end
+-- The act of a cancel that was asked for while the job was active is written already.
+if redis.call('HEXISTS', run, 'cancel_requested_at') == 0 then noteAct('cancel') end
 local removed = 0
 local bound = redis.call('HMGET', job, 'parentKey', 'deid')
 if not bound[1] and not bound[2] and redis.call('HEXISTS', run, 'upstream_id') == 0 then

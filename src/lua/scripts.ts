@@ -24,7 +24,7 @@ import {
 import { lookAtJobs } from './selections/search.ts';
 import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
-import { settleEstimate, takeEstimates } from './usage.ts';
+import { bookCall, settleEstimate, takeEstimates } from './usage.ts';
 import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
@@ -40,7 +40,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[quotaAdvance, quotaGiveBack, quotaReport, quotaResume],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
-  ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
+  ...[bookCall, takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered, lookAtJobs],
   ...[startActionScript, leaseActionPart, passJobScript, endActionPart, finishActionScript],

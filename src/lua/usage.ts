@@ -80,6 +80,29 @@ end
 });
 
 /**
+ * usageSums adds one purchase to the sums of a tenant's day. `usage` is the key of the day; `booked` has the
+ * texts of a `booking` (see usageBooking).
+ */
+const usageSums = defineLibrary({
+  keys: ['usage'],
+  lua: /* lua */ `
+local function addToSum(booked, field, amount)
+  if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
+end
+
+local function addPurchase(booked)
+  local requests = redis.call('HINCRBY', usage, booked.tenant .. '\\0requests', 1)
+  if requests == 1 then redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400}) end
+  for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do
+    addToSum(booked, field, booked[field])
+  end
+  if booked.nano_usd == '' then addToSum(booked, 'unpriced', '1')
+  else addToSum(booked, 'nano_usd', booked.nano_usd) end
+end
+`,
+});
+
+/**
  * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes
  * the response's end. A crash before that step leaves nothing booked, and the next worker books it. Each
  * response is booked once: the record names the last response that was booked. So a script that is sent again
@@ -97,7 +120,7 @@ end
 export const usageBooking = defineLibrary({
   keys: ['run', 'usage'],
   args: ['booking'],
-  uses: [usageCorrection],
+  uses: [usageCorrection, usageSums],
   lua: /* lua */ `
 local function estimateOf(booked)
   local kept = { day = string.sub(usage, -10) }
@@ -122,20 +145,11 @@ local function bookUsage()
     redis.call('HINCRBY', run, 'cost_nano', 0)
     return
   end
-  local function add(field, amount)
-    if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
-  end
-  local requests = redis.call('HINCRBY', usage, booked.tenant .. '\\0requests', 1)
-  if requests == 1 then redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400}) end
-  for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, booked[field]) end
-  if booked.nano_usd == '' then add('unpriced', '1')
-  else
-    add('nano_usd', booked.nano_usd)
-    redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd)
-  end
+  addPurchase(booked)
+  if booked.nano_usd ~= '' then redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd) end
   if booked.estimated == '1' then
-    add('estimated', '1')
-    if booked.nano_usd ~= '' then add('estimated_nano', booked.nano_usd) end
+    addToSum(booked, 'estimated', '1')
+    if booked.nano_usd ~= '' then addToSum(booked, 'estimated_nano', booked.nano_usd) end
     redis.call('HINCRBY', run, 'estimates', 1)
     if booked.look_at ~= '' then keepEstimate(response, estimateOf(booked), booked.look_at) end
     if string.sub(response, 1, 7) == 'create ' then
@@ -143,6 +157,20 @@ local function bookUsage()
     end
   end
 end
+`,
+});
+
+/**
+ * bookCall adds a call that has no job to the usage of a day: `booking` as in usageBooking. Each run of the
+ * script adds it once more.
+ */
+export const bookCall = defineScript({
+  name: 'usage.book-call',
+  args: ['booking'],
+  uses: [usageSums],
+  lua: /* lua */ `
+addPurchase(cjson.decode(booking))
+return 1
 `,
 });
 

@@ -7,16 +7,17 @@ import { errorResult, type McpCall, type ToolResult } from './tool.ts';
 
 /** How many of its latest jobs a caller is shown that has named a job which does not exist. */
 const LATEST_SHOWN = 5;
-/** The codes of refusals that only the user can do something about. */
-const FOR_THE_USER: readonly string[] = [
-  'budget_exhausted',
-  'too_many_waiting',
-  'too_much_stored',
-  'storage_full',
-  'instance_unreachable',
-  'unauthorized',
-  'forbidden',
-];
+/** What a model is told to do about some refusals. The others say it themselves. */
+const ADVICE: Readonly<Record<string, string>> = {
+  budget_exhausted: 'Nothing was bought. Tell the user what this says.',
+  too_many_waiting: 'Nothing was bought. Tell the user what this says.',
+  too_much_stored: 'Nothing was bought. Tell the user what this says.',
+  storage_full: 'Nothing was bought. Tell the user what this says.',
+  instance_unreachable: 'Tell the user what this says. Jobs that were stored before are not lost.',
+  answer_lost: 'Ask exactly the same again, without `again`: that finds the job if it was stored.',
+  unauthorized: 'Tell the user what this says.',
+  forbidden: 'Tell the user what this says.',
+};
 
 /** refusalFrom returns an error as the refusal of a call; undefined for an unexpected error. */
 export function refusalFrom(error: unknown): JobQueueError | undefined {
@@ -34,9 +35,9 @@ export async function refusalResult(error: unknown, call: McpCall): Promise<Tool
   if (refusal === undefined) throw error;
   const { code, message, retryAfterMs } = refusal;
   if (code === 'job_not_found') return errorResult(await withLatest(message, call));
-  const again = retryAfterMs === undefined ? '' : ` It may work again in ${durationText(retryAfterMs)}.`;
-  const user = FOR_THE_USER.includes(code) ? ' Nothing was bought. Tell the user what this says.' : '';
-  return errorResult(`${message}.${again}${user}`);
+  const again = retryAfterMs === undefined ? [] : [`It may work again in ${durationText(retryAfterMs)}.`];
+  const advice = Object.hasOwn(ADVICE, code) ? [ADVICE[code]] : [];
+  return errorResult([`${message}.`, ...again, ...advice].join(' '));
 }
 
 /** withLatest adds the caller's latest jobs, which set a model right that has invented or lost an id. */

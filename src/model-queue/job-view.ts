@@ -18,7 +18,7 @@ import { readJobScript } from '../lua/job.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import type { WriteProbe } from '../redis/write-probe.ts';
-import { type RunRecord, runRecordFrom } from '../run/record.ts';
+import { type JobAct, type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
 /**
@@ -57,6 +57,8 @@ export interface JobReading {
   refusal: Refusal | undefined;
   /** The URL of the job's webhook; undefined: none. */
   webhook: string | undefined;
+  /** Who has cancelled and retried the job, oldest first. */
+  acts: readonly JobAct[];
 }
 
 /** readJob reads one job of a model's queue at one instant; null when the queue has no such job. */
@@ -99,7 +101,8 @@ export async function readJob(
     const trouble = await redisTrouble?.();
     if (trouble !== undefined) Object.assign(view, { waiting_for: trouble, eta_ms: null, eta_basis: null });
   }
-  return { view, settled: state === 'completed' || state === 'failed', webhook, refusal: record.refusal };
+  const settled = state === 'completed' || state === 'failed';
+  return { view, settled, webhook, refusal: record.refusal, acts: record.acts };
 }
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';

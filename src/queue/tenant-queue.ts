@@ -2,7 +2,6 @@ import type { Act, AuditPage, AuditQuery } from '../audit/audit.ts';
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { type Quote, quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
-import { QueueError } from '../errors/problem.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
@@ -24,8 +23,10 @@ import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../jo
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
+import { DirectCalls } from './direct-calls.ts';
 import type { QueueCore } from './queue-core.ts';
 import { TenantActions } from './tenant-actions.ts';
+import { createUpstreamIds, type UpstreamIds } from './upstream-ids.ts';
 
 /** ResultJsonOutcome is a ResultOutcome whose result is already JSON, in UTF-8. */
 export type ResultJsonOutcome =
@@ -65,13 +66,19 @@ export class TenantQueue {
   readonly #intake: Intake;
   /** Long actions over all jobs that match a filter. */
   readonly actions: TenantActions;
+  /** Calls to the upstream without a job. */
+  readonly direct: DirectCalls;
+  /** Finds the upstream's ids of the responses that a body names. */
+  readonly upstreamIds: UpstreamIds;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
     this.#tenant = caller?.tenant ?? NO_TENANT;
     this.actions = new TenantActions(core, { tenant: this.#tenant, sees: this.#sees });
-    this.#intake = createIntake(core, this.#tenant, (request) => this.#continuationRefusal(request));
+    this.direct = new DirectCalls(core, this.#tenant);
+    this.upstreamIds = createUpstreamIds(core, this.#sees);
+    this.#intake = createIntake(core, this.#tenant, this.upstreamIds);
   }
 
   /**
@@ -92,20 +99,6 @@ export class TenantQueue {
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
   async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
     return this.#intake.enqueueBulk(requests);
-  }
-
-  /**
-   * Returns whether the caller may continue from a response with this id of the upstream: the jobs of its
-   * tenant have bought it. Without a caller, and for `admin`, any response may be continued from.
-   */
-  async mayContinueFrom(upstreamId: string): Promise<boolean> {
-    const tenant = this.#sees;
-    if (tenant === undefined) return true;
-    const { guard, redis, queues } = this.#core;
-    const owners = await guard(() =>
-      Promise.all([...queues.values()].map(({ keys }) => redis.get(keys.bought(upstreamId)))),
-    );
-    return owners.includes(tenant);
   }
 
   /** The connection, the prefix and the tenant with which `/v1` stores Redis keys of its own. */
@@ -181,7 +174,7 @@ export class TenantQueue {
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
     return this.#core.guard(async () => {
       const found = await this.#findJob(id);
-      const outcome = await cancelJob(this.#core, found);
+      const outcome = await cancelJob(this.#core, found, this.#caller?.tenant ?? null);
       const { view } = found.reading;
       if (outcome !== 'already') this.#record({ what: 'job.cancel', outcome }, view);
       // The mark changes nothing else of an active job, so this job need not be read again.
@@ -195,7 +188,7 @@ export class TenantQueue {
   async retry(id: string): Promise<JobView> {
     await this.#core.guard(async () => {
       const found = await requireSettled(this.#core.queues, id, this.#sees);
-      await retryJob(this.#core, found);
+      await retryJob(this.#core, found, this.#caller?.tenant ?? null);
       this.#record({ what: 'job.retry', outcome: 'retried' }, found.reading.view);
     });
     return this.get(id);
@@ -274,16 +267,6 @@ export class TenantQueue {
     if (ended !== null) return ended;
     const options = { timeoutMs, signal, unfinishedAt: stored?.notBefore };
     return (await waiters.wait(channels, bullId, look, options)) ?? latest ?? read();
-  }
-
-  async #continuationRefusal(request: ParsedRequest): Promise<QueueError | undefined> {
-    if (!('request' in request) || request.previous_upstream_id !== undefined) return undefined;
-    const previous = request.request['previous_response_id'];
-    if (typeof previous !== 'string' || (await this.mayContinueFrom(previous))) return undefined;
-    const path = 'request.previous_response_id';
-    return new QueueError('invalid_request', `Previous response with id '${previous}' not found.`, {
-      flaws: [{ path, message: 'expected the id of a response that your jobs have bought' }],
-    });
   }
 
   /** @param model the model of the job. Default: the job may be in any. */

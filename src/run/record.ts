@@ -64,6 +64,19 @@ export interface RunRecord {
   refusal: Refusal | undefined;
   summary: ResultSummary | undefined;
   usage: Usage | null;
+  /** Who has cancelled and retried the job, oldest first; the latest 20. */
+  acts: JobAct[];
+}
+
+/** JobAct is a cancel or a retry by hand of a job. */
+export interface JobAct {
+  /** In Unix milliseconds, by the clock of Redis. */
+  at: number;
+  what: 'cancel' | 'retry';
+  /** The tenant; null: the instance has no keys. */
+  by: string | null;
+  /** The id of the long action that did it; null: the job alone was changed. */
+  action: string | null;
 }
 
 /**
@@ -252,6 +265,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     refusal: json<Refusal>('refusal'),
     summary: json<ResultSummary>('summary'),
     usage: json<Usage | null>('usage') ?? null,
+    acts: json<JobAct[]>('acts') ?? [],
   };
 }
 

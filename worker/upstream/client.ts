@@ -2,7 +2,9 @@ import OpenAI, { APIError } from 'openai';
 import { Agent } from 'undici';
 import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { createTurns, type Turns } from '../../src/async/turns.ts';
+import { baseOf, maskOf } from '../../src/config/upstream-address.ts';
 import { isFailure } from '../../src/errors/failure.ts';
+import { parsed } from '../../src/errors/refusal-body.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
@@ -11,17 +13,8 @@ import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
 import type { Reply } from './http/exchange.ts';
-import {
-  advertisedLimitsOf,
-  baseOf,
-  type FetchOptions,
-  fetchThrough,
-  isSimulated,
-  maskOf,
-  textOf,
-} from './http/fetch.ts';
+import { advertisedLimitsOf, type FetchOptions, fetchThrough, isSimulated, textOf } from './http/fetch.ts';
 import { bodyOf } from './http/server-sent-events.ts';
-import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import { streamEvents } from './stream-events.ts';
 

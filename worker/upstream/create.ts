@@ -1,4 +1,5 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import { parsed } from '../../src/errors/refusal-body.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
@@ -15,7 +16,6 @@ import {
   unsentFrom,
 } from './errors.ts';
 import type { Wire } from './http/exchange.ts';
-import { parsed } from './refusal-body.ts';
 import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { isFailure } from '../../src/errors/failure.ts';
+import { parsed } from '../../src/errors/refusal-body.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { withConnection } from './event-stream.ts';
-import { parsed } from './refusal-body.ts';
 
 const CONNECTIONS = 16;
 const KEPT_ALIVE_MS = 60_000;

@@ -7,8 +7,8 @@ import {
   statusIn,
   TerminalError,
 } from '../../src/errors/failure.ts';
+import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from '../../src/errors/refusal-body.ts';
 import { retryAfterMs } from '../../src/errors/retry-after.ts';
-import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
  * PurchaseUncertainError says that a create broke off after it may have reached the upstream. Whether it

@@ -1,8 +1,8 @@
 import type { ChatCompletion } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../../../src/responses/response.ts';
-import { responseIdOf } from '../responses/response-id.ts';
 import { choiceOf } from './chat-message.ts';
 
 /** About is what a chat completion and all its chunks say beside the answer. */

@@ -3,9 +3,7 @@ import { z } from 'zod';
 import { checkedInput } from '../../../src/errors/input.ts';
 import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
 import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/upstream-headers.ts';
-import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import { OpenAiError } from '../openai-error.ts';
-import { jobIdOf } from './response-id.ts';
 import { isBackground } from './response-object.ts';
 
 const wholeNumber = z
@@ -65,61 +63,31 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
 }
 
 /**
- * jobRequestFrom turns a body of the Responses API into a job request, and leaves the body unchanged. When
- * `previous_response_id` names a response of this queue, the job request also gets the upstream's own id of
- * that response.
- * @throws {QueueError | OpenAiError}
+ * jobRequestFrom turns a body of the Responses API into a job request, and leaves the body unchanged.
+ * @throws {QueueError}
  */
-export async function jobRequestFrom(
+export function jobRequestFrom(
   body: Record<string, unknown>,
   { options, headers }: { options: QueueOptions; headers: IncomingHttpHeaders },
-  queue: TenantQueue,
-): Promise<ParsedRequest> {
-  const previous = await previousUpstreamId(body['previous_response_id'], queue);
+): ParsedRequest {
   const handedOn = upstreamHeadersOf(headers);
-  return parseJobRequest(
-    {
-      request: body,
-      // A foreground response is streamed, because a stream shows the end of the response sooner than polling
-      // does.
-      stream: !isBackground(body) || body['stream'] === true,
-      ...(handedOn !== undefined && { upstream_headers: handedOn }),
-      ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
-      ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
-      ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
-    },
-    previous,
-  );
-}
-
-/** @returns undefined when the caller sent none. An empty header counts as none. */
-function upstreamHeadersOf(headers: IncomingHttpHeaders): UpstreamHeaders | undefined {
-  const sent = UPSTREAM_HEADER_NAMES.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []));
-  return sent.length === 0 ? undefined : (Object.fromEntries(sent) as UpstreamHeaders);
+  return parseJobRequest({
+    request: body,
+    // A foreground response is streamed, because a stream shows the end of the response sooner than polling
+    // does.
+    stream: !isBackground(body) || body['stream'] === true,
+    ...(handedOn !== undefined && { upstream_headers: handedOn }),
+    ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
+    ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
+    ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
+  });
 }
 
 /**
- * @returns undefined when the request names no previous response, or names it by the upstream's own id.
- * @throws {OpenAiError} when the caller has no such response.
+ * upstreamHeadersOf returns the headers that go to the upstream; undefined: the caller sent none. An empty
+ * header counts as none.
  */
-async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
-  if (typeof id !== 'string') return undefined;
-  const jobId = jobIdOf(id);
-  const job = jobId === undefined ? null : await queue.find(jobId);
-  if (job === null) {
-    if (await queue.mayContinueFrom(id)) return undefined;
-    throw previousNotFound(`Previous response with id '${id}' not found.`);
-  }
-  if (job.status === 'completed' && job.upstream_id !== null) return job.upstream_id;
-  throw previousNotFound(
-    `Previous response with id '${id}' was expected to be completed, but its job is ${job.status}.`,
-  );
-}
-
-function previousNotFound(message: string): OpenAiError {
-  return new OpenAiError(400, {
-    message,
-    param: 'previous_response_id',
-    code: 'previous_response_not_found',
-  });
+export function upstreamHeadersOf(headers: IncomingHttpHeaders): UpstreamHeaders | undefined {
+  const sent = UPSTREAM_HEADER_NAMES.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []));
+  return sent.length === 0 ? undefined : (Object.fromEntries(sent) as UpstreamHeaders);
 }

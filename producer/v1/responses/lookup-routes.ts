@@ -1,4 +1,5 @@
 import { QueueError } from '../../../src/errors/problem.ts';
+import { jobIdOf } from '../../../src/job/ids/response-id.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
@@ -8,7 +9,6 @@ import * as operations from '../../openapi/operations/v1.ts';
 import { answerStream } from '../answer-stream.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { inputItemPage } from './input-items.ts';
-import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseWriter } from './response-stream.ts';
 

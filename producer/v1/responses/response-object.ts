@@ -1,6 +1,6 @@
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import { STATUS_TABLE } from '../../../src/job/job.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
-import { responseIdOf } from './response-id.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 

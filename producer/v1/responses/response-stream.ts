@@ -1,8 +1,8 @@
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
 import type { SharedTexts } from '../../http/sse.ts';
 import type { AnswerWriter, Asked } from '../door.ts';
-import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
 /**

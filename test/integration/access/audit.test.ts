@@ -1,11 +1,16 @@
+import { Redis } from 'ioredis';
 import type { AuditPage } from '../../../src/audit/audit.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import type { JobView } from '../../../src/job/view.ts';
+import { eventually } from '../../support/eventually.ts';
 import { type Answer, call } from '../../support/http/http-calls.ts';
 import { o3q } from '../../support/process/o3q.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 const KEYS = ['admin', 'alice', 'bob'].map((name) => ({ name, secret: `the-key-of-${name}` }));
+
+/** Far more than the log keeps. */
+const LOG_ENTRIES = 100_000;
 
 let instance: Instance;
 beforeAll(async () => {
@@ -98,6 +103,87 @@ it('says who has done what, to admin of all, and to a tenant of its own acts and
   });
   expect(String(page.body)).toContain(two);
   expect(String(page.body)).not.toContain(one);
+});
+
+const pageOf = (key: string, id: string): Promise<Answer> =>
+  call(instance.url, 'GET', `/console/jobs/${id}`, {
+    headers: { authorization: `Bearer the-key-of-${key}`, accept: 'text/html' },
+  });
+
+/** The words of the section Audit of a page. */
+function auditSection({ body }: Answer): string {
+  const [, section = ''] = /aria-label="Audit">(.*?)<\/section>/s.exec(String(body)) ?? [];
+  return section.replaceAll(/<[^>]+>/g, ' ').replaceAll(/\s+/g, ' ');
+}
+
+it('the page of a job says who has cancelled, retried and deleted it, alone or with many', async () => {
+  const body = { question: 'Whose?', metadata: { of: 'the-page' } };
+  const { id } = (await by('alice', 'POST', '/jobs', body)).body as JobView;
+  expect(auditSection(await pageOf('alice', id))).toBe('');
+  const act = async (key: string, kind: string): Promise<string> => {
+    const filter = { metadata: body.metadata };
+    const started = await by(key, 'POST', `/jobs/${kind}`, { filter });
+    const action = (started.body as { id: string }).id;
+    await eventually(async () => {
+      expect((await by(key, 'GET', `/actions/${action}`)).body).toMatchObject({ status: 'done', done: 1 });
+    }, 20_000);
+    return action;
+  };
+  await by('alice', 'POST', `/jobs/${id}/cancel`);
+  await by('admin', 'POST', `/jobs/${id}/retry`);
+  const cancelling = await act('alice', 'cancel');
+  await by('admin', 'POST', `/jobs/${id}/retry`);
+  await by('alice', 'POST', `/jobs/${id}/cancel`);
+  for (const key of ['alice', 'admin']) {
+    const section = auditSection(await pageOf(key, id));
+    expect(section.match(/(cancelled|retried) by \w+( with all jobs of act_\w+)?/g)).toEqual([
+      'cancelled by alice',
+      'retried by admin',
+      `cancelled by alice with all jobs of ${cancelling}`,
+      'retried by admin',
+      'cancelled by alice',
+    ]);
+  }
+  await by('admin', 'DELETE', `/jobs/${id}`);
+  for (const key of ['alice', 'admin']) {
+    const missing = await pageOf(key, id);
+    expect(missing.status).toBe(404);
+    expect(auditSection(missing)).toMatch(/: deleted by admin $/);
+  }
+
+  const other = (await by('alice', 'POST', '/jobs', body)).body as JobView;
+  await by('alice', 'POST', `/jobs/${other.id}/cancel`);
+  const deleting = await act('alice', 'delete');
+  expect(auditSection(await pageOf('alice', other.id))).toMatch(
+    new RegExp(`alice deleted all jobs of ${deleting} , perhaps this one`),
+  );
+  for (const foreign of [id, other.id]) {
+    const seen = await pageOf('bob', foreign);
+    expect(seen.status).toBe(404);
+    expect(String(seen.body)).not.toMatch(/alice|admin|act_/);
+  }
+});
+
+it('what the page of a job reads does not grow with the log', async () => {
+  const redis = new Redis(instance.redis.url);
+  const calls = async (command: string): Promise<number> =>
+    Number(
+      new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(await redis.info('commandstats'))?.[1] ?? 0,
+    );
+  await redis.eval(
+    `for i = 1, ${LOG_ENTRIES} do redis.call('XADD', KEYS[1], '*', 'what', 'login', 'subject', 'alice', 'by', 'alice') end`,
+    1,
+    'o3q:{audit}',
+  );
+  const { id } = (await by('alice', 'POST', '/jobs', { question: 'Among many?' })).body as JobView;
+  await by('alice', 'POST', `/jobs/${id}/cancel`);
+  const before = await calls('xrevrange');
+  expect(auditSection(await pageOf('admin', id))).toMatch(/cancelled by alice $/);
+  expect(await calls('xrevrange')).toBe(before);
+  // An id without a time, as from an idempotency key: the whole log is looked through.
+  expect((await pageOf('admin', 'job_of-another-client')).status).toBe(404);
+  expect((await calls('xrevrange')) - before).toBe(21);
+  redis.disconnect();
 });
 
 it.each(['since=yesterday', 'cursor=x', 'limit=0', 'limit=101', 'page=2'])(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { Route } from '../../../producer/http/route.ts';
-import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { hostileBodies } from '../../support/hostile/bodies.ts';

@@ -1,7 +1,7 @@
 import type { Route } from '../../../producer/http/route.ts';
-import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { everyRoute } from '../../support/hostile/every-route.ts';
 import { type Answer, type CallOptions, call, expectProblem } from '../../support/http/http-calls.ts';

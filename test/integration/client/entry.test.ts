@@ -22,6 +22,12 @@ it('o3-queue loads BullMQ and ioredis, which shows that this check can see them'
   expect(packagesAmong(loadedBy('o3-queue'))).toEqual(expect.arrayContaining(['bullmq', 'ioredis', 'zod']));
 });
 
+it('neither loads what only agents and pages need', () => {
+  expect(
+    packagesAmong(loadedBy('o3-queue')).filter((name) => /modelcontext|express|preact/.test(name)),
+  ).toEqual([]);
+});
+
 it('everything that o3-queue/client exports is the same in o3-queue', () => {
   expect(Object.keys(client)).toContain('O3Client');
   expect(everything).toMatchObject(client);

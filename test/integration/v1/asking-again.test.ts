@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { type Producer, startProducer } from '../../../producer/producer.ts';
-import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import { eventually } from '../../support/eventually.ts';

@@ -1,5 +1,5 @@
 import { Webhook } from 'standardwebhooks';
-import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import {
   bearer,
   by,

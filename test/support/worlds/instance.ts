@@ -3,6 +3,7 @@ import { type Producer, startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import { defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
+import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
@@ -34,6 +35,8 @@ export interface InstanceOptions {
   upstream?: Partial<UpstreamOptions>;
   /** See AppOptions. Default: as in production. */
   headersMs?: number;
+  /** Replaces parts of the producer's upstream; null: it has none. Default: the workers' upstream. */
+  producerUpstream?: Partial<UpstreamAddress> | null;
 }
 
 /** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
@@ -66,6 +69,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     allowPrivateWebhooks: options.webhooksOut !== undefined,
     ...options.models,
   };
+  const upstream = { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
   const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
@@ -78,6 +82,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     ...(options.keys !== undefined && { keys: options.keys }),
     ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
+    upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
   });
   const workers: O3Worker[] = [];
 
@@ -94,7 +99,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
       const worker = startWorker({
         ...common,
         concurrency: options.concurrency ?? 100,
-        upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream },
+        upstream,
         webhooksOut: options.webhooksOut,
       });
       workers.push(worker);

@@ -81,6 +81,18 @@ describe('the file', () => {
     [{ retention: { failedHours: 1e300 } }, 'retention.failedHours', /<=876600/],
     [{ http: { requestsPerMinute: 0 } }, 'http.requestsPerMinute', />=1/],
     [{ http: { requests: 5 } }, 'http', /"requests"/],
+    [{ http: { basePath: 'o3q' } }, 'http.basePath', /a path such as \/o3q, .*, got "o3q"/],
+    [{ http: { basePath: '/o3q/' } }, 'http.basePath', /no slash at its end, got "\/o3q\/"/],
+    [{ http: { basePath: '/a/../b' } }, 'http.basePath', /got "\/a\/\.\.\/b"/],
+    [{ http: { basePath: '/jobs/o3q' } }, 'http.basePath', /does not begin like a route/],
+    [{ http: { corsOrigins: ['*'] } }, 'http.corsOrigins.0', /expected an exact origin .*, got "\*"/],
+    [{ http: { corsOrigins: ['https://a.example/'] } }, 'http.corsOrigins.0', /with no path/],
+    [{ http: { corsOrigins: ['https://a.example', 'https://A.example'] } }, 'http.corsOrigins.1', /exact/],
+    [{ http: { corsOrigins: ['null'] } }, 'http.corsOrigins.0', /exact origin/],
+    [{ http: { trustProxy: ['nginx'] } }, 'http.trustProxy.0', /a network such as .*, got "nginx"/],
+    [{ http: { trustProxy: ['10.0.0.0/33'] } }, 'http.trustProxy.0', /expected an IP address/],
+    [{ http: { trustProxy: ['0.0.0.0/0'] } }, 'http.trustProxy.0', /expected an IP address/],
+    [{ http: { trustProxy: true } }, 'http.trustProxy', /array/],
   ])('is refused with the place of the flaw: %j', (content, where, said) => {
     const path = file(content);
     const flaws = flawsIn({ O3Q_CONFIG: path });

@@ -61,6 +61,13 @@ describe(`${SHIPPED}`, () => {
     [{ models: { o3: { fallbacks: ['gpt-5'], backoff: { baseMs: 0 } } }, defaultModel: 'o3' }],
     [{ tenants: { alice: { weight: 0.5, dailyBudgetUsd: 1 } }, prices: { x: { input: 1, output: 2 } } }],
     [{ retention: { completedHours: 1 }, http: { requestsPerMinute: 1 }, allowPrivateWebhooks: true }],
+    [
+      {
+        http: { basePath: '/o3q', corsOrigins: ['http://[::1]:5173'], trustProxy: ['loopback', 'fd00::/8'] },
+      },
+    ],
+    [{ http: { basePath: 'o3q' } }],
+    [{ http: { basePath: '/v1' } }],
     [{ model: {} }],
     [{ models: {} }],
     [{ models: { 'a b': {} } }],

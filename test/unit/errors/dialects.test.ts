@@ -1,5 +1,5 @@
 import { concernOf, failureFromRefusal } from '../../../src/errors/failure.ts';
-import { refusalBodyFrom } from '../../../worker/upstream/refusal-body.ts';
+import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import { DIALECTS } from '../../support/openai/dialects.ts';
 
 /** Judges a refusal as it comes from the wire. */

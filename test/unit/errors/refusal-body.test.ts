@@ -1,6 +1,6 @@
 import { APIError } from 'openai';
+import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import { failureFromSdk, refusalInAnswer } from '../../../worker/upstream/errors.ts';
-import { refusalBodyFrom } from '../../../worker/upstream/refusal-body.ts';
 
 describe('the words of a refusal', () => {
   it.each<[number, object | string, string]>([

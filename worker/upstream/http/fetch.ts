@@ -1,26 +1,10 @@
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import type { Agent, Dispatcher } from 'undici';
+import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import type { AdvertisedLimits } from '../../../src/quota/quota.ts';
 import { AnswerTooLargeError } from '../errors.ts';
-import { refusalBodyFrom } from '../refusal-body.ts';
 import { exchange, type Reply, type Wire } from './exchange.ts';
-
-/**
- * baseOf splits a base URL into the parts that the SDK takes. The base URL of Azure has a query, such as
- * `?api-version=preview`, and each path goes before that query.
- */
-export function baseOf(baseUrl: string | undefined): {
-  baseURL?: string;
-  defaultQuery?: Record<string, string>;
-} {
-  if (baseUrl === undefined) return {};
-  const url = new URL(baseUrl);
-  const defaultQuery = Object.fromEntries(url.searchParams);
-  url.search = '';
-  url.hash = '';
-  return { baseURL: url.href.replace(/\/$/, ''), defaultQuery };
-}
 
 /** FetchOptions are what a call may pass through the SDK's `fetchOptions`. */
 export interface FetchOptions {
@@ -142,24 +126,6 @@ export const STREAM_FACTOR = 4;
  */
 const LARGEST_REFUSAL_BYTES = 256 * 1024;
 const BEGINNING_CHARACTERS = 1000;
-/**
- * The length of the shortest API key that is removed from texts. Shorter values are placeholders, such as
- * `ollama` or `lm-studio`, which an answer may mention.
- */
-const SHORTEST_KEY = 16;
-
-/** maskOf returns a function that removes an API key from a text, even if JSON or a URL has escaped it. */
-export function maskOf(apiKey: string | undefined): (text: string) => string {
-  if (apiKey === undefined || apiKey.length < SHORTEST_KEY) return (text) => text;
-  const inJson = JSON.stringify(apiKey).slice(1, -1);
-  const forms = new Set([apiKey, inJson, inJson.replaceAll('/', '\\/'), encodeURIComponent(apiKey)]);
-  return (text) => {
-    let masked = text;
-    for (const form of forms) if (masked.includes(form)) masked = masked.replaceAll(form, '[API key]');
-    return masked;
-  };
-}
-
 /**
  * textPieces decodes the UTF-8 of a reply's body, without a byte order mark. Decompression continues only
  * while pieces are read, so that a small reply that unpacks to gigabytes is stopped at the limit.

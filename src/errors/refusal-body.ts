@@ -1,4 +1,4 @@
-import type { RefusalForm } from '../../src/errors/failure.ts';
+import type { RefusalForm } from './failure.ts';
 
 /** RefusalBody is the content of a refusal in OpenAI's fields, for any form of body. */
 export interface RefusalBody {

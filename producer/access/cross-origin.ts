@@ -1,0 +1,57 @@
+import cors from 'cors';
+import type { Request, RequestHandler, Response } from 'express';
+
+/**
+ * The headers that a page may send: those of the API, of OpenAI's SDKs (which in Firefox also send
+ * `User-Agent`), and of libraries that read event streams with fetch.
+ */
+const REQUEST_HEADERS =
+  /^(accept|authorization|cache-control|content-type|idempotency-key|last-event-id|user-agent|(o3q|openai|x-stainless)-[a-z0-9-]{1,50})$/i;
+
+/** The headers of answers that a page may read. */
+const ANSWER_HEADERS = ['Location', 'Retry-After', 'Retry-After-Ms', 'X-Request-Id', 'X-Should-Retry'];
+
+/** How long a browser may remember the answer to a preflight, in seconds. */
+const PREFLIGHT_S = 600;
+
+/**
+ * allowOrigins lets pages of these origins call the routes behind it, with a key in a header. It allows no
+ * cookies, so a page cannot use the session that its visitor has here. To pages of other origins it changes
+ * nothing, and their browser refuses them the answers.
+ */
+export function allowOrigins(origins: readonly string[]): RequestHandler {
+  const allowed = new Set(origins);
+  const allow = cors((request, done) => {
+    done(null, {
+      origin: [...allowed],
+      methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+      allowedHeaders: allowedHeadersOf(request),
+      exposedHeaders: ANSWER_HEADERS,
+      maxAge: PREFLIGHT_S,
+    });
+  });
+  return (request, response, next) => {
+    const { origin, 'access-control-request-method': asked } = request.headers;
+    // A cache must not give one origin the answer for another.
+    response.vary('Origin');
+    if (origin === undefined || !allowed.has(origin)) return next();
+    response.locals['allowedOrigin'] = true;
+    // An OPTIONS that is no preflight goes on, and is refused as a method that no route has.
+    if (request.method === 'OPTIONS' && asked === undefined) return next();
+    allow(request, response, next);
+  };
+}
+
+/** isFromAllowedOrigin says whether a page of an allowed origin has sent a request to a route of the API. */
+export function isFromAllowedOrigin(response: Response): boolean {
+  return response.locals['allowedOrigin'] === true;
+}
+
+/** CORS knows no wildcard for the beginning of a name, so the answer lists what the page has asked for. */
+function allowedHeadersOf({ headers }: Pick<Request, 'headers'>): string[] {
+  const asked = headers['access-control-request-headers'] ?? '';
+  return String(asked)
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => REQUEST_HEADERS.test(name));
+}

@@ -1,0 +1,258 @@
+import type { UsageReport } from '../../../src/usage/report.ts';
+import { type Answer, call } from '../../support/http/http-calls.ts';
+import { refusal } from '../../support/openai/scripted-upstream.ts';
+import { openSdk } from '../../support/openai/sdk.ts';
+import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
+import { closeScripted, json, type Step, startScripted } from '../../support/worlds/scripted-instance.ts';
+
+/** The calls of /v1 that need an answer at once: the producer hands them to the upstream. */
+
+const KEYS = {
+  admin: 'the-key-of-the-administrator',
+  alice: 'the-key-of-alice-1234',
+  bob: 'the-key-of-bob-123456',
+};
+type Name = keyof typeof KEYS;
+
+let instance: Instance;
+beforeAll(async () => {
+  const models = quickModels();
+  const o3 = models.models['o3'];
+  if (o3 === undefined) throw new Error('expected o3');
+  const limits = { weight: 1, onBudgetExhausted: 'wait' } as const;
+  instance = await startInstance({
+    keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
+    models: {
+      models: { o3, fast: { ...o3, upstream: 'gpt-5', fallbacks: ['gpt-5.2'] } },
+      tenants: { bob: { ...limits, dailyBudgetUsd: 0.000001 } } as never,
+    },
+  });
+});
+afterAll(() => instance.stop());
+afterEach(closeScripted);
+
+const post = (name: Name, path: string, body: unknown, url = instance.url): Promise<Answer> =>
+  call(url, 'POST', path, { body, headers: { authorization: `Bearer ${KEYS[name]}` } });
+const sdkOf = (name: Name) => openSdk(instance.url, { apiKey: KEYS[name], maxRetries: 0 }).client;
+const usageOf = async (name: Name, model: string) => {
+  const { body } = await call(instance.url, 'GET', '/usage?by=model', {
+    headers: { authorization: `Bearer ${KEYS[name]}` },
+  });
+  return (body as UsageReport).rows.find((row) => row.model === model);
+};
+const CONVERSATION = [
+  { role: 'user' as const, content: 'Why is the sky blue?' },
+  { role: 'assistant' as const, content: 'It scatters blue light.' },
+  { role: 'user' as const, content: 'And at dusk?' },
+];
+
+describe('POST /v1/responses/input_tokens', () => {
+  it('counts the tokens of a request for OpenAI’s SDK, without a job', async () => {
+    const counted = await sdkOf('alice').responses.inputTokens.count({
+      model: 'o3',
+      input: 'Why is it blue?',
+    });
+    expect(counted).toEqual({ object: 'response.input_tokens', input_tokens: expect.any(Number) });
+    expect(
+      (await call(instance.url, 'GET', '/jobs', { headers: { authorization: `Bearer ${KEYS.alice}` } })).body,
+    ).toMatchObject({ jobs: [] });
+    expect(await usageOf('alice', 'o3')).toBeUndefined();
+  });
+
+  it('counts the responses before it, which only the tenant that bought them may name', async () => {
+    const alice = sdkOf('alice');
+    const { id } = await alice.responses.create({ model: 'o3', input: 'A question of some length?' });
+    const count = async (body: object) =>
+      (
+        (await post('alice', '/v1/responses/input_tokens', { model: 'o3', input: 'And?', ...body })).body as {
+          input_tokens: number;
+        }
+      ).input_tokens;
+    expect(await count({ previous_response_id: id })).toBeGreaterThan(await count({}));
+    const answer = await post('bob', '/v1/responses/input_tokens', {
+      input: 'And?',
+      previous_response_id: id,
+    });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { error: { code: 'previous_response_not_found', param: 'previous_response_id' } },
+    });
+  });
+
+  it('needs a key and a configured model', async () => {
+    const body = { model: 'gpt-2', input: 'Why?' };
+    expect(await call(instance.url, 'POST', '/v1/responses/input_tokens', { body })).toMatchObject({
+      status: 401,
+      body: { error: { code: 'invalid_api_key' } },
+    });
+    expect(await post('alice', '/v1/responses/input_tokens', body)).toMatchObject({
+      status: 404,
+      body: { error: { code: 'model_not_found', param: 'model' } },
+    });
+  });
+});
+
+describe('POST /v1/responses/compact', () => {
+  it('compacts a conversation at the upstream model of an alias, and books its cost for the tenant', async () => {
+    const before = instance.simulator.limits()['gpt-5']?.accepted ?? 0;
+    const compacted = await sdkOf('alice').responses.compact({ model: 'fast', input: CONVERSATION });
+    expect(compacted).toMatchObject({
+      object: 'response.compaction',
+      output: [
+        { role: 'user' },
+        { role: 'user' },
+        { type: 'compaction', encrypted_content: expect.any(String) },
+      ],
+    });
+    expect(instance.simulator.limits()['gpt-5']?.accepted).toBe(before + 1);
+    const { usage } = compacted;
+    expect(await usageOf('alice', 'fast')).toMatchObject({
+      requests: 1,
+      input_tokens: usage.input_tokens,
+      output_tokens: usage.output_tokens,
+      unpriced_requests: 0,
+      cost_usd: expect.any(Number),
+    });
+    // What comes of it is the input of an ordinary request.
+    const next = await sdkOf('alice').responses.create({
+      model: 'fast',
+      input: [...compacted.output, ...CONVERSATION] as never,
+    });
+    expect(next.status).toBe('completed');
+  });
+
+  it('is refused when the tenant’s budget is used up, even if its jobs would wait', async () => {
+    const compact = () => post('bob', '/v1/responses/compact', { model: 'o3', input: CONVERSATION });
+    expect(await compact()).toMatchObject({ status: 200 });
+    expect(await compact()).toMatchObject({
+      status: 429,
+      headers: { 'x-should-retry': 'false' },
+      body: { error: { code: 'insufficient_quota' } },
+    });
+    expect(await post('bob', '/v1/responses/input_tokens', { input: 'Why?' })).toMatchObject({ status: 200 });
+  });
+
+  it('goes to a fallback when the upstream no longer has the model', async () => {
+    await fetch(new URL('/simulator/models/gpt-5', instance.upstreamUrl), {
+      method: 'PUT',
+      body: JSON.stringify({ gone: true }),
+    });
+    expect(
+      await post('alice', '/v1/responses/compact', { model: 'fast', input: CONVERSATION }),
+    ).toMatchObject({ status: 200 });
+    expect(instance.simulator.limits()['gpt-5.2']?.accepted).toBe(1);
+  });
+});
+
+describe('a producer with another upstream', () => {
+  /** Sends a call through a producer whose upstream answers with these steps. */
+  const through = async (path: string, ...steps: Step[]) => {
+    const { url, seen } = await startScripted(...steps);
+    const other = await startInstance({
+      redis: instance.redis,
+      workers: 0,
+      models: instance.models,
+      producerUpstream: { apiKey: 'sk-of-the-producer-1234', baseUrl: `${url}?api-version=preview` },
+    });
+    try {
+      const answers: Answer[] = [];
+      for (const _ of steps)
+        answers.push(
+          await call(other.url, 'POST', path, { body: { model: 'fast', input: 'Why?', next_year: 1 } }),
+        );
+      return { answers, seen };
+    } finally {
+      await other.stop();
+    }
+  };
+
+  it.each<[string, string, Step, number, object]>([
+    [
+      'no such route',
+      'compact',
+      json(404, { detail: 'Not Found' }),
+      501,
+      { code: 'not_supported_by_upstream' },
+    ],
+    [
+      'another method only',
+      'input_tokens',
+      json(405, { detail: 'Method Not Allowed' }),
+      501,
+      { code: 'not_supported_by_upstream' },
+    ],
+  ])('that has %s for %s is asked once', async (_what, path, step, status, error) => {
+    const { answers, seen } = await through(`/v1/responses/${path}`, step, step, step);
+    for (const answer of answers)
+      expect(answer).toMatchObject({ status, headers: { 'x-should-retry': 'false' }, body: { error } });
+    expect(answers[0]?.body).toMatchObject({
+      error: { message: expect.stringContaining(`has no POST /responses/${path}: the upstream answered 40`) },
+    });
+    expect(seen).toHaveLength(1);
+    expect(seen[0]).toMatchObject({ path: `/responses/${path}?api-version=preview` });
+  });
+
+  it('passes the upstream’s answers and refusals on, and hides its own key', async () => {
+    const page: Step = (response) =>
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Log in</h1>');
+    const exact = '{"object":"response.input_tokens","input_tokens":12,"of_next_year":12345678901234567890}';
+    let received = '';
+    const whole: Step = (response, request) => {
+      request.on('data', (chunk: Buffer) => {
+        received += chunk.toString();
+      });
+      request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(exact));
+    };
+    const { answers } = await through(
+      '/v1/responses/input_tokens',
+      whole,
+      refusal(400, { param: 'tools', code: 'invalid_value', message: 'Bad tool.' }),
+      refusal(401, { code: 'invalid_api_key', message: 'Incorrect API key: sk-of-the-producer-1234' }),
+      refusal(429, { code: 'rate_limit_exceeded', message: 'Slow down.' }, { 'retry-after': '7' }),
+      json(500, { error: { message: 'Oops.', type: 'server_error' } }),
+      page,
+      (response) => response.destroy(),
+    );
+    expect(
+      answers.map(({ status, body }) => [status, (body as { error?: { code: string | null } }).error?.code]),
+    ).toEqual([
+      [200, undefined],
+      [400, 'invalid_value'],
+      [502, 'upstream_authentication'],
+      [429, 'rate_limit_exceeded'],
+      [500, null],
+      [502, 'upstream_unreadable'],
+      [502, 'upstream_unreachable'],
+    ]);
+    expect(JSON.stringify(answers)).not.toContain('sk-of-the-producer');
+    expect(answers[3]?.headers['retry-after']).toBe('7');
+    expect(JSON.parse(received)).toEqual({ model: 'gpt-5', input: 'Why?', next_year: 1 });
+  });
+
+  it('books what may have been bought, and says so', async () => {
+    const before = (await usageOf('admin', 'fast'))?.unpriced_requests ?? 0;
+    const { answers } = await through('/v1/responses/compact', (response) => response.destroy());
+    expect(answers[0]).toMatchObject({
+      status: 502,
+      headers: { 'x-should-retry': 'false' },
+      body: { error: { message: expect.stringContaining('It may have been paid for.') } },
+    });
+    expect((await usageOf('admin', 'fast'))?.unpriced_requests).toBe(before + 1);
+  });
+
+  it('that is unknown to it refuses, and says which variables to set', async () => {
+    const other = await startInstance({ redis: instance.redis, workers: 0, producerUpstream: null });
+    try {
+      const answer = await call(other.url, 'POST', '/v1/responses/compact', { body: { input: 'Why?' } });
+      expect(answer).toMatchObject({
+        status: 501,
+        headers: { 'x-should-retry': 'false' },
+        body: {
+          error: { code: 'upstream_not_configured', message: expect.stringContaining('OPENAI_API_KEY') },
+        },
+      });
+    } finally {
+      await other.stop();
+    }
+  });
+});
