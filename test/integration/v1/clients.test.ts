@@ -1,5 +1,6 @@
 import { simulatedAnswer } from '../../../simulator/response/answer.ts';
 import { type CuttingProxy, openCuttingProxy } from '../../support/http/cutting-proxy.ts';
+import { type Case, CLIENTS, cutsOf } from '../../support/openai/client-cases.ts';
 import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -13,28 +14,6 @@ const THINK_MS = 1000;
 /** How many programs run at once: they mostly wait for the model. */
 const AT_ONCE = 4;
 const LIMIT_MS = 300_000;
-
-/** The cases of run.mjs. */
-const EVERYTHING = ['text', 'stream', 'loop', 'streamedLoop', 'structured', 'refused'];
-/** LlamaIndex does not ask for the tokens of a stream. Its streamed loop is not tried. */
-const LLAMAINDEX = ['text', 'stream', 'loop', 'structured', 'refused'];
-
-const CLIENTS: readonly (readonly [program: string, api: string, cases: readonly string[]])[] = [
-  ['openai-7', 'responses', EVERYTHING],
-  ['openai-7', 'chat', EVERYTHING],
-  ['openai-6', 'responses', EVERYTHING],
-  ['openai-6', 'chat', EVERYTHING],
-  ['agents', 'responses', EVERYTHING],
-  ['agents', 'chat', EVERYTHING],
-  ['ai-sdk', 'responses', EVERYTHING],
-  ['ai-sdk', 'chat', EVERYTHING],
-  ['langchain', 'responses', EVERYTHING],
-  ['langchain', 'chat', EVERYTHING],
-  ['llamaindex', 'responses', LLAMAINDEX],
-  ['llamaindex', 'chat', LLAMAINDEX],
-  ['instructor', 'chat', ['structured', 'structuredInParts', 'refused']],
-  ['event-source', 'events', ['stream']],
-];
 
 /** What a case of test/support/openai-clients/run.mjs returned. */
 interface Told {
@@ -73,7 +52,7 @@ describeWithOpenAiClients('an unmodified client', (run) => {
     const queue = [...CLIENTS];
     const turn = async (): Promise<void> => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const [program, api] = next;
+        const { program, api } = next;
         const direct = api === 'responses' ? { direct: instance.upstreamUrl } : {};
         const urls = { ...direct, queue: `${instance.url}/v1`, cut: `${proxy.url}/v1` };
         const result = run(program, api, urls) as Promise<Record<string, Told>>;
@@ -91,16 +70,13 @@ describeWithOpenAiClients('an unmodified client', (run) => {
   const bought = (question: string): number =>
     instance.simulator.ledger.entries().filter((entry) => entry.question.startsWith(question)).length;
 
-  describe.each(CLIENTS)('%s, which speaks %s,', (program, api, cases) => {
+  describe.each(CLIENTS)('$program, which speaks $api,', (client) => {
+    const { program, api, cases } = client;
     const name = (way: string): string => `${program} ${api} ${way}`;
     const ways = api === 'responses' ? ['direct', 'queue'] : ['queue'];
-    const has = (kinds: readonly string[]): readonly (readonly [way: string, kind: string])[] =>
+    const has = (kinds: readonly Case[]): readonly (readonly [way: string, kind: Case])[] =>
       ways.flatMap((way) => kinds.filter((kind) => cases.includes(kind)).map((kind) => [way, kind] as const));
-    const each = (
-      kinds: readonly string[],
-      title: string,
-      test: (way: string, kind: string) => void,
-    ): void => {
+    const each = (kinds: readonly Case[], title: string, test: (way: string, kind: Case) => void): void => {
       for (const [way, kind] of has(kinds)) it(`${title} (${way}, ${kind})`, () => test(way, kind));
     };
     let seen: Record<string, Told>;
@@ -145,7 +121,7 @@ describeWithOpenAiClients('an unmodified client', (run) => {
       expect(bought(`${name(way)} is refused?`)).toBe(0);
     });
 
-    const cuts = cutsOf(cases);
+    const cuts = cutsOf(client);
     if (cuts.length === 0) return;
     it('gets the answer after its connection broke, once, and it is bought once', () => {
       for (const kind of cuts) {
@@ -160,13 +136,9 @@ describeWithOpenAiClients('an unmodified client', (run) => {
 
   it('has lost one connection in each case that is to lose one', async () => {
     await Promise.all(results.values());
-    expect(proxy.broken()).toBe(CLIENTS.flatMap(([, , cases]) => cutsOf(cases)).length);
+    expect(proxy.broken()).toBe(CLIENTS.flatMap(cutsOf).length);
   });
 });
-
-function cutsOf(cases: readonly string[]): string[] {
-  return ['text', 'stream'].filter((kind) => cases.includes(kind));
-}
 
 /** A stream has several parts, and no part of the text comes twice. */
 function expectParts(told: Told | undefined): void {
