@@ -6,13 +6,14 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
 import { allowOrigins } from './access/cross-origin.ts';
+import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { serveAt } from './http/links.ts';
-import { jsonBody, securityHeaders } from './http/middleware.ts';
+import { jsonBody, refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
@@ -22,18 +23,19 @@ import { auditRoute } from './routes/audit.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
-import { jobEventsRoute } from './routes/job-events.ts';
+import { eventTokenRoute, jobEventsRoute } from './routes/job-events.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
 import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
+import { refuseElsewhere } from './v1/elsewhere.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
 export interface AppOptions {
   queue: InstanceQueue;
-  access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
+  access: Omit<AccessOptions, 'basePath' | 'eventTokens' | 'onLogin'>;
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
   basePath?: string;
   /** The origins whose pages may call the API. Default: none. */
@@ -58,6 +60,11 @@ export interface AppOptions {
 
 const JOBS_PATH = '/jobs';
 
+export interface RoutesOptions extends Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'> {
+  /** undefined: no keys are needed, and so no tokens. */
+  eventTokens: EventTokens | undefined;
+}
+
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
  * documentation and the login.
@@ -69,8 +76,9 @@ export function routesOf({
   headersMs,
   upstream,
   basePath = '',
+  eventTokens,
   logger,
-}: Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'>): Route[] {
+}: RoutesOptions): Route[] {
   const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -78,6 +86,7 @@ export function routesOf({
     ...actionRoutes(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
+    eventTokenRoute(eventTokens),
     usageRoute(),
     auditRoute(),
     ...modelStateRoutes(queue, logger),
@@ -109,17 +118,20 @@ export function createApp({
   if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
   serveAt(app, basePath);
   app.use(securityHeaders());
+  app.use(refuseWebSockets);
   app.use(OPENAI_PATH, withRequestId);
   if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
-  const routes = routesOf(options);
+  const eventTokens = createEventTokens(access.keys);
+  const hasKeys = access.keys.length > 0;
+  const routes = routesOf({ ...options, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
   const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
   const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl({ ...access, basePath, onLogin: recordLogin(queue) }));
+  app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));
 
   app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));
@@ -127,9 +139,10 @@ export function createApp({
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
-  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
+  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: hasKeys }));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
+  app.use(refuseElsewhere(options.upstream));
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
