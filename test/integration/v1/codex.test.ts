@@ -77,7 +77,7 @@ if (!isInstalled) process.stderr.write('\nSKIPPED: the tests of Codex, which is 
           if (path.endsWith('/responses')) calls += 1;
           return calls === 1;
         },
-        cutAt: 'response.created',
+        cutAt: () => 'response.created',
       });
       try {
         const { text } = await codex(proxy.url, 'Cut?');

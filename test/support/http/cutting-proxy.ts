@@ -16,7 +16,7 @@ export interface CuttingProxyOptions {
   /** Whether a call's connection is to break, by its path and body. The second such call is passed on. */
   isCut: (path: string, body: string) => boolean;
   /** The part of the answer at which the connection breaks. */
-  cutAt: string;
+  cutAt: (path: string) => string;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function openCuttingProxy({ target, isCut, cutAt }: CuttingProxyOpt
       outgoing.writeHead(answer.statusCode ?? 502, answered);
       answer.on('data', (piece: Buffer) => {
         outgoing.write(piece);
-        if (mayCut && piece.includes(cutAt)) setImmediate(breakOff);
+        if (mayCut && piece.includes(cutAt(path))) breakOff();
       });
       answer.on('end', () => {
         open.delete(key);
