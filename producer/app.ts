@@ -12,7 +12,7 @@ import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { serveAt } from './http/links.ts';
-import { jsonBody, securityHeaders } from './http/middleware.ts';
+import { jsonBody, refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
@@ -28,6 +28,7 @@ import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
 import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
+import { refuseElsewhere } from './v1/elsewhere.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
@@ -109,6 +110,7 @@ export function createApp({
   if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
   serveAt(app, basePath);
   app.use(securityHeaders());
+  app.use(refuseWebSockets);
   app.use(OPENAI_PATH, withRequestId);
   if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
@@ -130,6 +132,7 @@ export function createApp({
   app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
+  app.use(refuseElsewhere(options.upstream));
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',

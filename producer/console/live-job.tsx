@@ -69,7 +69,7 @@ export function JobFacts({ state: { job, retries }, ageMs = 0 }: Live) {
         <Fact name="Bought">{boughtText(job)}</Fact>
         <Fact name="Tokens">{tokensText(job)}</Fact>
         <Fact name="Tenant">{job.tenant}</Fact>
-        <Fact name="Upstream id">
+        <Fact name="Upstream id" isLong>
           {'upstream_id' in job && job.upstream_id !== null && <code>{job.upstream_id}</code>}
         </Fact>
       </dl>

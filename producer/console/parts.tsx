@@ -18,10 +18,19 @@ export const SIGNS: Record<JobStatus, string> = {
 };
 
 /** Fact is a name with its value, inside a list of class `facts`. A fact without a value is not shown. */
-export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+export function Fact({
+  name,
+  isLong = false,
+  children,
+}: {
+  name: string;
+  /** Whether the value is as long as an id, and takes the room of two. */
+  isLong?: boolean;
+  children: ComponentChildren;
+}) {
   if (children === null || children === undefined || children === false || children === '') return null;
   return (
-    <div>
+    <div class={isLong ? 'long' : undefined}>
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>

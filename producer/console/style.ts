@@ -45,6 +45,7 @@ code, pre { font-family: ui-monospace, monospace; font-size: 0.875em; overflow-w
 .cancelled { color: var(--quiet); }
 .reason { margin: 0.5rem 0; padding: 0.5rem 0.75rem; border-left: 4px solid currentcolor; background: var(--raised); overflow-wrap: anywhere; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.5rem 1rem; margin: 1rem 0; }
+.facts .long { grid-column: span 2; }
 .facts dt { color: var(--quiet); font-size: 0.8125rem; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .timeline { margin: 1rem 0; padding-left: 1.25rem; overflow-wrap: anywhere; }
@@ -86,6 +87,9 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 progress { display: block; width: 100%; height: 0.75rem; margin-top: 0.25rem; }
 meter { display: block; width: 100%; min-width: 4rem; height: 0.75rem; }
 .filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 1rem 0; }
+.filters > a { padding: 0.375rem 0; }
+.head .filters { margin: 0; }
+mark { background: var(--late); color: var(--ground); border-radius: 0.125rem; }
 .field { display: block; margin: 0.75rem 0; }
 .field textarea { display: block; width: 100%; resize: vertical; }
 ::placeholder { color: var(--quiet); opacity: 1; }

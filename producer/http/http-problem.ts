@@ -28,6 +28,7 @@ export const HTTP_PROBLEMS = {
   job_cancelled: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
+  upgrade_required: 426,
   too_many_requests: 429,
   budget_exhausted: 429,
   too_many_waiting: 429,

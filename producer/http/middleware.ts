@@ -6,6 +6,7 @@ import helmet from 'helmet';
 import { hasInexactNumber, parseExact } from '../../src/job/exact-json.ts';
 import { callerOf } from '../access/caller.ts';
 import type { BodyMemory } from './body-memory.ts';
+import { HttpProblem } from './http-problem.ts';
 
 /** The longest body, in bytes. It has room for images and files. */
 const LIMIT_BYTES = 10 * 1024 ** 2;
@@ -100,3 +101,18 @@ function headersOf(setHeaders: ReturnType<typeof helmet>): [name: string, value:
   setHeaders(response.req, response, () => {});
   return Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]);
 }
+
+/**
+ * refuseWebSockets answers a WebSocket's request with 426, and ends its connection: a client that opens a
+ * socket would otherwise read about a wrong method. Node serves a request with any other `Upgrade` as if it
+ * had none. That matters: Java's HTTP client offers `h2c` with every request.
+ */
+export const refuseWebSockets: RequestHandler = ({ headers: { upgrade } }, _response, next) => {
+  if (upgrade === undefined || !/\bwebsocket\b/i.test(upgrade)) return next();
+  throw new HttpProblem(
+    'upgrade_required',
+    'This instance speaks HTTP/1.1 and takes no WebSockets. For events while an answer is written, send ' +
+      'POST /v1/responses with "stream": true, or read GET /jobs/ID/events: both are server-sent events',
+    { headers: { upgrade: 'HTTP/1.1', connection: 'Upgrade, close' } },
+  );
+};

@@ -33,7 +33,8 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
       if (asking.isStreamed) openStream();
       const request = jobRequestFrom(asking.body, { options, headers });
       const isAgain = options['o3q-again'] === '1';
-      const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);
+      const how = { headers, isAgain, failureMs: door.failureMs };
+      const { call, ...enqueued } = await enqueueResponse(request, how, queue, undelivered);
       /** Whether the complete answer is being sent. A stream may end before the answer is complete. */
       let isWhole = !asking.isStreamed;
       let isDelivered = false;
@@ -41,11 +42,12 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
        * Whether this producer ended the call without an answer. In that case the caller did not disconnect.
        */
       let isGivenUp = false;
+      let key: 'left' | 'forgotten' = 'forgotten';
       const sent = (): void => {
         isGivenUp = !isWhole;
         if (isGivenUp) return;
         isDelivered = true;
-        call?.end('forgotten').catch(() => {});
+        call?.end(key).catch(() => {});
       };
       onAbort(signal, () => {
         if (isDelivered) return;
@@ -66,12 +68,19 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
       } catch (error: unknown) {
         isGivenUp = true;
         if (!(error instanceof OpenAiError)) throw error;
-        // A refusal counts as an answer: once it has been sent, no later call gets this job.
+        // A refusal counts as an answer: once it has been sent, no later call gets this job, except for a
+        // client's own retry.
         isWhole = true;
+        if (door.failureMs > 0 && isSentAgain(error)) key = 'left';
         return { status: error.status, headers: error.headers, body: error, sent };
       }
     },
   };
+}
+
+/** isSentAgain is true for an error after which clients send a call again by themselves. */
+function isSentAgain({ status }: OpenAiError): boolean {
+  return status === 408 || status === 409 || status === 429 || status >= 500;
 }
 
 function onAbort(signal: AbortSignal, action: () => void): void {

@@ -16,6 +16,11 @@ export interface Door {
    */
   headersMs: number;
   /**
+   * How long after its end a failed job still answers the next call with the same request, in milliseconds;
+   * 0: such a call gets a new job.
+   */
+  failureMs: number;
+  /**
    * read understands the body of a call.
    * @throws {QueueError | OpenAiError} for a body that cannot be served.
    */

@@ -20,11 +20,12 @@ export interface EnqueuedResponse {
  * delivered.
  *
  * @param isAgain whether the caller wants a new answer, not the undelivered one of an earlier call.
+ * @param failureMs see Door.
  * @throws {QueueError}
  */
 export async function enqueueResponse(
   request: ParsedRequest,
-  { headers, isAgain }: { headers: IncomingHttpHeaders; isAgain: boolean },
+  { headers, isAgain, failureMs }: { headers: IncomingHttpHeaders; isAgain: boolean; failureMs: number },
   queue: TenantQueue,
   undelivered: Undelivered,
 ): Promise<EnqueuedResponse> {
@@ -37,7 +38,7 @@ export async function enqueueResponse(
     const call = await undelivered.open(request, options);
     try {
       const enqueued = await queue.enqueue(request, call.idempotencyKey);
-      if (enqueued.isNew || !isLost(enqueued.job)) return { ...enqueued, call };
+      if (enqueued.isNew || !isLost(enqueued.job, failureMs)) return { ...enqueued, call };
     } catch (error: unknown) {
       // A refused request has no job. While Redis is away, the request may have created one nevertheless.
       const isRefused = error instanceof QueueError && error.code !== 'redis_unavailable';
@@ -51,9 +52,11 @@ export async function enqueueResponse(
 }
 
 /**
- * isLost is true for a job that has failed or was cancelled, or is being cancelled: no later caller wants its
- * answer.
+ * isLost is true for a job whose answer no later call wants: it is being cancelled, or it has failed or was
+ * cancelled more than `failureMs` ago.
  */
-function isLost(job: JobView): boolean {
-  return job.status === 'failed' || job.status === 'cancelled' || (job.status === 'active' && job.cancelling);
+function isLost(job: JobView, failureMs: number): boolean {
+  if (job.status === 'active') return job.cancelling;
+  if (job.status !== 'failed' && job.status !== 'cancelled') return false;
+  return failureMs === 0 || Date.parse(job.finished_at) + failureMs <= Date.now();
 }

@@ -19,7 +19,7 @@ export interface TimeRange {
   readonly untilMs?: number | undefined;
 }
 
-/** How many entries are read from Redis at once, per model. */
+/** How many entries are read from Redis at once, per model, if the caller does not say. */
 const BATCH = 100;
 
 /**
@@ -52,14 +52,16 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
  * @param indexes the key of each model's index.
  * @param after the entry after which the list begins.
  * @param range when the jobs were created. Default: at any time.
+ * @param atOnce how many entries are read from Redis at once, per model. Default 100.
  */
 export async function* newestFirst(
   redis: Redis | Cluster,
   indexes: ReadonlyMap<string, string>,
   after: IndexEntry | undefined,
   range: TimeRange = {},
+  atOnce = BATCH,
 ): AsyncGenerator<IndexEntry> {
-  const sources = [...indexes].map(([model, key]) => entriesOf(redis, model, key, after, range));
+  const sources = [...indexes].map(([model, key]) => entriesOf(redis, { model, key, after, range, atOnce }));
   const heads = await Promise.all(sources.map((source) => source.next()));
   for (;;) {
     const newest = heads.reduce((best, head, i) => {
@@ -75,6 +77,48 @@ export async function* newestFirst(
   }
 }
 
+/** More active jobs than this are found through the index of unfinished jobs: they are too many to sort. */
+const MOST_ACTIVE = 10_000;
+
+/**
+ * activeEntries returns the active jobs of several models, newest first. BullMQ's list has them in another order,
+ * and is as long as the fleet has slots, so it is read whole. undefined: there are more than 10,000.
+ *
+ * @param models the list of active jobs and the index of all jobs of each model.
+ * @param after the entry after which the list begins.
+ */
+export async function activeEntries(
+  redis: Redis | Cluster,
+  models: ReadonlyMap<string, { active: string; all: string }>,
+  after: IndexEntry | undefined,
+  { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: TimeRange = {},
+): Promise<IndexEntry[] | undefined> {
+  const lists = await Promise.all(
+    [...models].map(async ([model, { active, all }]) => {
+      const ids = await redis.lrange(active, 0, MOST_ACTIVE);
+      const scores = ids.length === 0 ? [] : await redis.zmscore(all, ...ids);
+      return ids.flatMap((id, i): IndexEntry[] => {
+        const score = scores[i];
+        return typeof score === 'string' ? [{ model, id, createdAt: Number(score) }] : [];
+      });
+    }),
+  );
+  const entries = lists.flat();
+  if (entries.length > MOST_ACTIVE) return undefined;
+  return entries
+    .filter((entry) => after === undefined || isNewer(after, entry))
+    .filter(({ createdAt }) => createdAt >= sinceMs && createdAt < untilMs)
+    .sort((one, other) => (isNewer(one, other) ? -1 : 1));
+}
+
+interface Source {
+  model: string;
+  key: string;
+  after: IndexEntry | undefined;
+  range: TimeRange;
+  atOnce: number;
+}
+
 /**
  * entriesOf continues from an entry, not from an offset: every job that comes or goes meanwhile shifts the
  * offsets, and a list would skip some jobs and show others twice. Entries of the same millisecond are read
@@ -82,17 +126,15 @@ export async function* newestFirst(
  */
 async function* entriesOf(
   redis: Redis | Cluster,
-  model: string,
-  key: string,
-  after: IndexEntry | undefined,
-  { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: TimeRange,
+  { model, key, after, range, atOnce }: Source,
 ): AsyncGenerator<IndexEntry, undefined> {
+  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = range;
   const least = Number.isFinite(sinceMs) ? sinceMs : '-inf';
   let last = after;
   for (let again = 0; ; ) {
     const isBefore = last !== undefined && last.createdAt < untilMs;
     const most = isBefore ? last?.createdAt : Number.isFinite(untilMs) ? `(${untilMs}` : '+inf';
-    const count = again + BATCH;
+    const count = again + atOnce;
     const flat = await redis.zrevrangebyscore(key, most ?? '+inf', least, 'WITHSCORES', 'LIMIT', 0, count);
     const entries: IndexEntry[] = [];
     for (let i = 0; i < flat.length; i += 2) {

@@ -4,7 +4,7 @@ import type { JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { JobIndex, ModelKeys } from '../redis/keys.ts';
-import { type IndexEntry, indexFor, newestFirst, type TimeRange } from './index-sets.ts';
+import { activeEntries, type IndexEntry, indexFor, newestFirst, type TimeRange } from './index-sets.ts';
 import { lookAt, type Plan, plain, type SearchStep } from './look.ts';
 
 /** SearchFilter is a JobFilter that may be wider than one status: all jobs of an index. */
@@ -46,7 +46,10 @@ export async function* search(
   const needsLook =
     withCosts || needle !== undefined || [...plans.values()].some(({ others }) => others.length);
   const walked = new Map([...plans].map(([model, { walked: key }]) => [model, key]));
-  const entries = newestFirst(redis, walked, after, rangeOf(filter));
+  const active = filter.status === 'active' ? await activeOf(redis, queues, plans, after, filter) : undefined;
+  const entries =
+    active?.values() ??
+    newestFirst(redis, walked, after, rangeOf(filter), needsLook ? LOOKED_AT_ONCE : undefined);
   for (let isFirst = true; ; isFirst = false) {
     const size = needsLook ? LOOKED_AT_ONCE : isFirst ? firstStep : STEP;
     const looked = await take(entries, size);
@@ -76,6 +79,8 @@ export function matches(view: JobView, { status, tenant, error, since, until }: 
 /** planFor makes the plan for a filter in one model. */
 export async function planFor(redis: RedisClient, keys: ModelKeys, filter: SearchFilter): Promise<Plan> {
   const [first = '', ...rest] = indexesFor(keys, filter);
+  // Active jobs are walked in BullMQ's own list.
+  if (filter.status === 'active') return { walked: first, others: [first, ...rest] };
   if (rest.length === 0) return { walked: first, others: [] };
   const { sinceMs = '-inf', untilMs } = rangeOf(filter);
   const most = untilMs === undefined ? '+inf' : `(${untilMs}`;
@@ -108,7 +113,22 @@ function timeIn(time: string | undefined): number | undefined {
   return time === undefined ? undefined : Date.parse(time);
 }
 
-async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<Item[]> {
+function activeOf(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  plans: ReadonlyMap<string, Plan>,
+  after: IndexEntry | undefined,
+  filter: JobFilter,
+): Promise<IndexEntry[] | undefined> {
+  const keys = [...queues].filter(([model]) => plans.has(model));
+  const lists = keys.map(
+    ([model, queue]) =>
+      [model, { active: queue.keys.queue('active'), all: queue.keys.index('all') }] as const,
+  );
+  return activeEntries(redis, new Map(lists), after, rangeOf(filter));
+}
+
+async function take<Item>(items: AsyncIterator<Item> | Iterator<Item>, count: number): Promise<Item[]> {
   const taken: Item[] = [];
   while (taken.length < count) {
     const next = await items.next();

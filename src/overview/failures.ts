@@ -22,6 +22,11 @@ export interface FailureGroup {
 export interface Failures {
   /** The largest group first. */
   groups: FailureGroup[];
+  /**
+   * How many failed jobs there are with each code, those that were not looked at included. Not known for one
+   * tenant of several, unless all of its failed jobs were looked at.
+   */
+  totals: ReadonlyMap<string, number> | undefined;
   /** How many failed jobs were looked at. */
   looked: number;
   /** When the oldest of them was created, in ISO 8601; null: no older failed job exists. */
@@ -47,11 +52,13 @@ interface Gathered {
  * half a second at most, so its cost does not grow with the number of jobs.
  *
  * @param tenant the tenant whose jobs are read; undefined: all jobs.
+ * @param lookedAtMost after how many jobs it stops. Default 5,000.
  */
 export async function readFailures(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,
   tenant: string | undefined,
+  lookedAtMost = LOOKED_AT_MOST,
 ): Promise<Failures> {
   const filter: JobFilter = { status: 'failed', tenant };
   const stopAt = performance.now() + LOOKS_FOR_MS;
@@ -75,7 +82,7 @@ export async function readFailures(
         group.costNano += costNano;
       }
     }
-    if (looked >= LOOKED_AT_MOST || performance.now() >= stopAt) {
+    if (looked >= lookedAtMost || performance.now() >= stopAt) {
       backTo = step.looked.at(-1)?.createdAt;
       break;
     }
@@ -88,9 +95,34 @@ export async function readFailures(
         newest: (await queues.get(model)?.read(id))?.view,
       })),
     ),
+    totals: await totalsOf(redis, queues, tenant, backTo === undefined ? sorted : undefined),
     looked,
     back_to: backTo === undefined ? null : new Date(backTo).toISOString(),
   };
+}
+
+/** Adds up groups that are all there is, or asks the index of each code how long it is: a code is one of dozens. */
+async function totalsOf(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  tenant: string | undefined,
+  all: readonly Gathered[] | undefined,
+): Promise<Failures['totals']> {
+  const totals = new Map<string, number>();
+  const add = (code: string, count: number): void => {
+    totals.set(code, (totals.get(code) ?? 0) + count);
+  };
+  if (all !== undefined) for (const { error, count } of all) add(error.code, count);
+  else if (tenant !== undefined) return undefined;
+  else {
+    await Promise.all(
+      [...queues.values()].map(async ({ keys }) => {
+        const codes = await redis.smembers(keys.errorCodes);
+        await Promise.all(codes.map(async (code) => add(code, await redis.zcard(keys.errorIndex(code)))));
+      }),
+    );
+  }
+  return totals;
 }
 
 /** Reads why a job failed; undefined: it has not failed, or was deleted. */

@@ -26,6 +26,8 @@ export interface TenantState {
   /** US dollars of today (UTC), estimates included. */
   spent_usd: number;
   daily_budget_usd: number | null;
+  /** Tokens of today (UTC), in and out. */
+  tokens: number;
   /** What its jobs keep in Redis, in bytes. */
   stored_bytes: number;
   max_stored_bytes: number | null;
@@ -48,17 +50,21 @@ const MOST_TENANTS = 200;
  * @param only the only tenant to read; undefined: all tenants.
  */
 export async function readTenants(access: QueueAccess, only: string | undefined): Promise<Tenants> {
-  if (only !== undefined) return { tenants: [await readTenant(access, only)], more: false };
+  const day = utcDay(serverTime(access.redis));
+  const { rows } = await access.usage.report({ from: day, to: day, by: 'tenant' }, only);
+  const tokens = new Map(
+    rows.map((row) => [row.tenant ?? NO_TENANT, row.input_tokens + row.output_tokens] as const),
+  );
+  const read = (name: string) => readTenant(access, name, tokens.get(name) ?? 0);
+  if (only !== undefined) return { tenants: [await read(only)], more: false };
   const configured = Object.keys(access.models.tenants);
   const found = (
     await Promise.all([...access.queues.values()].map((queue) => tenantsIn(access, queue)))
   ).flat();
-  const day = utcDay(serverTime(access.redis));
-  const { rows } = await access.usage.report({ from: day, to: day, by: 'tenant' }, undefined);
   const others = [...found, ...rows.map(({ tenant }) => tenant ?? NO_TENANT)];
   const names = [...new Set([...configured, ...others])].filter((name) => name !== NO_TENANT);
   const most = configured.length + MOST_TENANTS;
-  const tenants = await Promise.all(names.slice(0, most).map((name) => readTenant(access, name)));
+  const tenants = await Promise.all(names.slice(0, most).map(read));
   return {
     tenants: tenants.sort((one, other) => other.waiting - one.waiting || other.unfinished - one.unfinished),
     more: names.length > most || found.length > MOST_TENANTS,
@@ -73,6 +79,7 @@ async function tenantsIn({ redis }: QueueAccess, { keys }: ModelQueue): Promise<
 async function readTenant(
   { redis, prefix, queues, models, usage }: QueueAccess,
   tenant: string,
+  tokens: number,
 ): Promise<TenantState> {
   const now = serverTime(redis);
   const own = Object.hasOwn(models.tenants, tenant) ? models.tenants[tenant] : undefined;
@@ -105,6 +112,7 @@ async function readTenant(
     paused: reason === null ? null : pauseSentence(reason, { tenant, maxInFlight: own?.maxInFlight }),
     spent_usd: usdFrom(spentNano) ?? 0,
     daily_budget_usd: own?.dailyBudgetUsd ?? null,
+    tokens,
     stored_bytes: use.bytes,
     max_stored_bytes: limits?.maxBytes ?? null,
   };

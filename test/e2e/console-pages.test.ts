@@ -114,9 +114,11 @@ describeInChromium('the pages of the console', (windows) => {
     expect(await page.title()).toMatch(/^● all models are open · 0 waiting · o3-queue$/);
     await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
     const { id } = await client.enqueue({ question: 'Am I seen?', metadata: { sim: 'stuck_queued' } });
-    await page.getByRole('row', { name: /active.*Am I seen\?/ }).waitFor();
+    const running = page.getByRole('region', { name: 'Running' });
+    await running.getByRole('row', { name: /active.*Am I seen\?/ }).waitFor();
     await client.cancel(id);
     await page.getByRole('row', { name: /cancelled.*Am I seen\?/ }).waitFor();
+    await running.waitFor({ state: 'detached' });
     expect(await page.evaluate(() => 'sameDocument' in globalThis)).toBe(true);
     expect(complaints.filter(isFault)).toEqual([]);
   });
@@ -141,6 +143,21 @@ describeInChromium('the pages of the console', (windows) => {
     for (const look of LOOKS) await expectGoodLook(page, 'console-action', look);
     expect((await client.list({ q: 'lookup', status: 'cancelled' })).jobs).toHaveLength(3);
     expect({ foreign, complaints: complaints.filter(isFault) }).toEqual({ foreign: [], complaints: [] });
+  });
+
+  it('Jobs takes times in the time zone of the browser, and sends UTC', async () => {
+    const { page, complaints } = await open('/console/jobs');
+    const session = await page.context().newCDPSession(page);
+    await session.send('Emulation.setTimezoneOverride', { timezoneId: 'Asia/Kolkata' });
+    await page.goto(`${instance.url}/console/jobs?since=2020-01-01T00:00:00Z`);
+    const since = page.getByLabel('Created since (your time)');
+    expect(await since.inputValue()).toBe('2020-01-01T05:30');
+    await since.fill('2020-02-01T05:30');
+    await page.getByRole('button', { name: 'Show' }).click();
+    await page.waitForURL(/since=2020-02-01T00%3A00%3A00.000Z/);
+    expect(await page.getByLabel('Created since (your time)').inputValue()).toBe('2020-02-01T05:30');
+    await page.getByRole('row', { name: HOSTILE }).first().waitFor();
+    expect(complaints.filter(isFault)).toEqual([]);
   });
 
   it('Now says which model is paused and why, and its button resumes the model', async () => {

@@ -1,4 +1,4 @@
-import { showLocalTimes } from './local-times.ts';
+import { showLocalTimes, useLocalFields } from './local-times.ts';
 
 /** How long `g` waits for the key of a page, in milliseconds. */
 const CHORD_MS = 1500;
@@ -77,3 +77,4 @@ if (button !== null) {
   button.addEventListener('click', () => help?.showModal());
 }
 showLocalTimes();
+useLocalFields();

@@ -17,6 +17,9 @@ const FIRST = '-';
 /** How many pages back the address remembers. */
 const MOST_BACK = 10;
 
+/** A time of a form has no zone; it is UTC. The seconds may be missing. */
+const TIME_WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?$/;
+
 /**
  * pageQueryFrom reads the address of the page. A field of the form that was left empty is no filter. `pair`
  * is the field for one pair of metadata, `key=value`.
@@ -24,12 +27,20 @@ const MOST_BACK = 10;
  * @throws {QueueError} `invalid_request`
  */
 export function pageQueryFrom(query: Record<string, unknown>): PageQuery {
-  const given = Object.entries(query).filter(([, value]) => value !== '');
+  const given = Object.entries(query)
+    .filter(([, value]) => value !== '')
+    .map(([name, value]) => [name, name === 'since' || name === 'until' ? withZone(value) : value]);
   const { pair, back, ...fields } = Object.fromEntries(given);
   const [key, ...value] = typeof pair === 'string' ? pair.split('=') : [''];
   const metadata = key === undefined || key === '' ? {} : { [`metadata[${key}]`]: value.join('=') };
   const { cursor, limit: _limit, id: _id, ...filter } = jobQueryFrom({ ...fields, ...metadata });
   return { filter, cursor, back: typeof back === 'string' ? back.split(',') : [] };
+}
+
+function withZone(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  const match = TIME_WITHOUT_ZONE.exec(value);
+  return match === null ? value : `${value}${match[1] === undefined ? ':00' : ''}Z`;
 }
 
 /** fieldsOf returns a filter as the fields of a form or of an address. */

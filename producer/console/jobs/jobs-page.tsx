@@ -1,6 +1,6 @@
-import { durationText, numberText } from '../../../src/client/quantity.ts';
+import { countText, durationText, numberText } from '../../../src/client/quantity.ts';
+import { preview } from '../../../src/errors/preview.ts';
 import type { ActionKind } from '../../../src/job/action.ts';
-import { JOB_STATUSES } from '../../../src/job/job.ts';
 import type { JobPage, JobView } from '../../../src/job/view.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
@@ -8,7 +8,11 @@ import { pagePathOf } from '../job-page.tsx';
 import { statusWord } from '../live-job.tsx';
 import type { Visitor } from '../navigation.tsx';
 import { Form, Link, SIGNS, Time } from '../parts.tsx';
+import { Filters } from './filters.tsx';
 import { fieldsOf, kindsFor, newerPage, olderPage, type PageQuery } from './job-filter.ts';
+
+/** How many characters of the message of a failed job a row has. */
+const MOST_OF_MESSAGE = 140;
 
 /** VERBS name what an action does, for buttons and sentences. */
 export const VERBS: Record<ActionKind, string> = { cancel: 'Cancel', retry: 'Retry', delete: 'Delete' };
@@ -41,89 +45,13 @@ export function jobsPage(page: JobPage, query: PageQuery, { visitor, models }: J
               {page.next_cursor === null ? 'No job matches.' : 'None of the jobs looked at so far matches.'}
             </p>
           ) : (
-            <Table jobs={page.jobs} isAdmin={visitor.isAdmin} />
+            <Table page={page} isAdmin={visitor.isAdmin} q={filter.q} />
           )}
         </Form>
         <Pages page={page} query={query} />
       </>
     ),
   };
-}
-
-function Filters({
-  query: { filter },
-  models,
-  isAdmin,
-}: {
-  query: PageQuery;
-  models: readonly string[];
-  isAdmin: boolean;
-}) {
-  const pairs = Object.entries(filter.metadata ?? {});
-  const [first] = pairs;
-  return (
-    <Form class="filters" method="get" to="/console/jobs" aria-label="Filters">
-      <label>
-        Question
-        <br />
-        <input type="search" name="q" value={filter.q ?? ''} maxLength={100} />
-      </label>
-      <Choice name="status" label="Status" values={JOB_STATUSES} chosen={filter.status} />
-      <Choice name="model" label="Model" values={models} chosen={filter.model} />
-      <details open={[filter.error, filter.tenant, filter.since, filter.until, first].some(Boolean)}>
-        <summary>More filters</summary>
-        <div class="filters">
-          <Text name="error" label="Error code" value={filter.error} />
-          {isAdmin && <Text name="tenant" label="Tenant" value={filter.tenant} />}
-          <Text name="pair" label="Metadata (key=value)" value={first && `${first[0]}=${first[1]}`} />
-          {pairs.slice(1).map(([key, value]) => (
-            <input key={key} type="hidden" name={`metadata[${key}]`} value={value} />
-          ))}
-          <Text name="since" label="Since (ISO 8601)" value={filter.since} />
-          <Text name="until" label="Until (ISO 8601)" value={filter.until} />
-        </div>
-      </details>
-      <button type="submit">Show</button>
-      <Link to="/console/jobs">All jobs</Link>
-    </Form>
-  );
-}
-
-function Text({ name, label, value }: { name: string; label: string; value: string | undefined }) {
-  return (
-    <label>
-      {label}
-      <br />
-      <input type="text" name={name} value={value ?? ''} />
-    </label>
-  );
-}
-
-function Choice({
-  name,
-  label,
-  values,
-  chosen,
-}: {
-  name: string;
-  label: string;
-  values: readonly string[];
-  chosen: string | undefined;
-}) {
-  return (
-    <label>
-      {label}
-      <br />
-      <select name={name}>
-        <option value="">any</option>
-        {values.map((value) => (
-          <option key={value} value={value} selected={value === chosen}>
-            {value}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
 }
 
 /**
@@ -142,8 +70,19 @@ function Many({ query: { filter } }: { query: PageQuery }) {
   );
 }
 
-function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }) {
+function Table({
+  page: { jobs, searched },
+  isAdmin,
+  q,
+}: {
+  page: JobPage;
+  isAdmin: boolean;
+  q: string | undefined;
+}) {
   const hasTenants = isAdmin && jobs.some(({ tenant }) => tenant !== null);
+  // Columns without a value would take room from the questions.
+  const hasTimes = jobs.some((job) => 'duration_ms' in job);
+  const hasCosts = jobs.some(({ cost_usd: cost }) => cost !== null);
   return (
     <table class="list">
       <thead>
@@ -156,12 +95,16 @@ function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }
           <th scope="col">Model</th>
           {hasTenants && <th scope="col">Tenant</th>}
           <th scope="col">Created</th>
-          <th scope="col" class="number">
-            Took
-          </th>
-          <th scope="col" class="number">
-            Cost
-          </th>
+          {hasTimes && (
+            <th scope="col" class="number">
+              Took
+            </th>
+          )}
+          {hasCosts && (
+            <th scope="col" class="number">
+              Cost
+            </th>
+          )}
           <th scope="col">Id</th>
         </tr>
       </thead>
@@ -176,6 +119,7 @@ function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }
             </td>
             <td class="wide">
               <Link to={pagePathOf(job.id)}>{job.question === '' ? '(no question)' : job.question}</Link>
+              <Excerpt text={searched?.excerpts?.[job.id]} q={q} />
               <Why job={job} />
             </td>
             <td>{job.model}</td>
@@ -183,8 +127,8 @@ function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }
             <td>
               <Time of={job.created_at} />
             </td>
-            <td class="number">{'duration_ms' in job ? durationText(job.duration_ms) : ''}</td>
-            <td class="number">{job.cost_usd === null ? '' : formatUsd(job.cost_usd)}</td>
+            {hasTimes && <td class="number">{'duration_ms' in job ? durationText(job.duration_ms) : ''}</td>}
+            {hasCosts && <td class="number">{job.cost_usd === null ? '' : formatUsd(job.cost_usd)}</td>}
             <td>
               <code>{shortId(job.id)}</code>
             </td>
@@ -195,12 +139,26 @@ function Table({ jobs, isAdmin }: { jobs: readonly JobView[]; isAdmin: boolean }
   );
 }
 
+/** Excerpt shows the match of a search that stands late in a question. */
+function Excerpt({ text, q = '' }: { text: string | undefined; q: string | undefined }) {
+  if (text === undefined) return null;
+  const at = text.toLowerCase().indexOf(q.toLowerCase());
+  if (at === -1) return <div class="quiet">{text}</div>;
+  return (
+    <div class="quiet">
+      {text.slice(0, at)}
+      <mark>{text.slice(at, at + q.length)}</mark>
+      {text.slice(at + q.length)}
+    </div>
+  );
+}
+
 /** Why says why a job does not run, or of what it failed. */
 function Why({ job }: { job: JobView }) {
   if (job.status === 'failed') {
     return (
       <div class="failed">
-        <code>{job.error.code}</code>
+        <code>{job.error.code}</code>: {preview(job.error.message, MOST_OF_MESSAGE)}
       </div>
     );
   }
@@ -228,6 +186,9 @@ function Pages({ page, query }: { page: JobPage; query: PageQuery }) {
           Looked at {numberText(searched.jobs)} jobs
           {searched.back_to === null ? ', to the end.' : ', back to '}
           {searched.back_to !== null && <Time of={searched.back_to} />}
+          {searched.too_large !== undefined &&
+            searched.too_large > 0 &&
+            ` Of ${countText(searched.too_large, 'very large request')} only the first 100 characters of the question were looked through.`}
         </span>
       )}
     </nav>

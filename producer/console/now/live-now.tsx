@@ -1,8 +1,9 @@
 import { countText, durationText, numberText } from '../../../src/client/quantity.ts';
+import type { JobStatus } from '../../../src/job/job.ts';
 import type { ModelStatus } from '../../../src/models/view.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import { Fact, Form, Link, SIGNS, Time } from '../parts.tsx';
-import type { ModelNow, NowState, Today } from './now-state.ts';
+import type { JobLine, ModelNow, NowState, Today } from './now-state.ts';
 import { Sparks } from './spark.tsx';
 
 /** The sign, the words and the class of a model's status. Sign and words say it without the colour. */
@@ -42,7 +43,9 @@ export function LiveNow({ state, note }: { state: NowState; note?: string | unde
           <Model key={model.model} model={model} at={state.at} />
         ))}
       </div>
-      <Newest state={state} />
+      <Jobs title="Running" jobs={state.running} path="/console/jobs?status=active" all="All that run" />
+      <Jobs title="The newest jobs" jobs={state.jobs} path="/console/jobs" all="All jobs" />
+      {state.jobs.length === 0 && <p class="quiet">No jobs yet.</p>}
     </>
   );
 }
@@ -71,13 +74,15 @@ function Model({ model, at }: { model: ModelNow; at: string }) {
       )}
       <dl class="facts">
         <Fact name="Waiting">
-          {numberText(model.waiting)}
+          <JobCount count={model.waiting} status="waiting" model={model.model} />
           {model.runnable < model.waiting && ` (${numberText(model.runnable)} runnable)`}
         </Fact>
         {model.active === null ? (
           <Fact name="Unfinished">{numberText(model.unfinished)}</Fact>
         ) : (
-          <Fact name="Active">{numberText(model.active)}</Fact>
+          <Fact name="Active">
+            <JobCount count={model.active} status="active" model={model.model} />
+          </Fact>
         )}
         {oldest !== null && (
           <Fact name={instance === null ? 'Next has waited' : 'Oldest unfinished'}>
@@ -108,12 +113,37 @@ function Model({ model, at }: { model: ModelNow; at: string }) {
   );
 }
 
-function Newest({ state: { jobs } }: { state: NowState }) {
-  if (jobs.length === 0) return <p class="quiet">No jobs yet.</p>;
+/** JobCount is a number of jobs that leads to them. */
+function JobCount({ count, status, model }: { count: number; status: JobStatus; model: string }) {
+  if (count === 0) return <>0</>;
+  const query = `status=${status}&model=${encodeURIComponent(model)}`;
+  return (
+    <Link to={`/console/jobs?${query}`} aria-label={`${countText(count, 'job')} ${status} of ${model}`}>
+      {numberText(count)}
+    </Link>
+  );
+}
+
+function Jobs({
+  title,
+  jobs,
+  path,
+  all,
+}: {
+  title: string;
+  jobs: readonly JobLine[];
+  /** The page with all such jobs, and the text of its link. */
+  path: string;
+  all: string;
+}) {
+  if (jobs.length === 0) return null;
   const isMixed = jobs.some(({ tenant }) => tenant !== jobs[0]?.tenant);
   return (
-    <section aria-label="The newest jobs">
-      <h2>The newest jobs</h2>
+    <section aria-label={title}>
+      <div class="head">
+        <h2>{title}</h2>
+        <Link to={path}>{all}</Link>
+      </div>
       <table class="list">
         <thead>
           <tr>
@@ -131,7 +161,9 @@ function Newest({ state: { jobs } }: { state: NowState }) {
                 {SIGNS[job.status]} {job.status}
               </td>
               <td class="wide">
-                <Link to={`/console/jobs/${encodeURIComponent(job.id)}`}>{job.question}</Link>
+                <Link to={`/console/jobs/${encodeURIComponent(job.id)}`}>
+                  {job.question || '(no question)'}
+                </Link>
               </td>
               <td>{job.model}</td>
               {isMixed && <td>{job.tenant}</td>}

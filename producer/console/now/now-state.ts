@@ -16,6 +16,8 @@ export interface NowState {
   readonly models: readonly ModelNow[];
   /** What the responses of today (UTC) have used and cost. */
   readonly today: Today;
+  /** Jobs whose answers are being written, the newest first. */
+  readonly running: readonly JobLine[];
   /** The newest jobs. */
   readonly jobs: readonly JobLine[];
 }
@@ -54,6 +56,7 @@ const SUMS_FRESH_MS = 10_000;
 /** How old the charts may be, in milliseconds: they change every five minutes. */
 const HISTORY_FRESH_MS = 60_000;
 const JOBS = 10;
+const RUNNING = 5;
 
 /** NowReader reads the state for one visitor. */
 export type NowReader = (view: TenantQueue, isAdmin: boolean) => Promise<NowState>;
@@ -78,11 +81,12 @@ function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean):
     HISTORY_FRESH_MS,
   );
   return async () => {
-    const [models, workload, usage, { jobs }, history] = await Promise.all([
+    const [models, workload, usage, { jobs }, { jobs: running }, history] = await Promise.all([
       queue.modelsLately(),
       view.overview.workload(),
       readSums(),
       view.list({ limit: JOBS }),
+      view.list({ limit: RUNNING, status: 'active' }),
       isAdmin ? readHistory() : undefined,
     ]);
     const workloads = new Map(workload.models.map((each) => [each.model, each]));
@@ -97,11 +101,14 @@ function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean):
         ];
       }),
       today: todayOf(usage.total),
-      jobs: jobs.map(({ id, status, model, tenant, question, created_at }) => ({
-        ...{ id, status, model, tenant, question, created_at },
-      })),
+      running: running.map(lineOf),
+      jobs: jobs.map(lineOf),
     };
   };
+}
+
+function lineOf({ id, status, model, tenant, question, created_at }: JobView): JobLine {
+  return { id, status, model, tenant, question, created_at };
 }
 
 function todayOf(sums: UsageSums | undefined): Today {

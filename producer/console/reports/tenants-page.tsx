@@ -12,6 +12,8 @@ const BYTES_PER_MB = 1024 ** 2;
 export function tenantsPage({ tenants, more }: Tenants, visitor: Visitor): Document {
   const paused = tenants.filter((tenant) => tenant.paused !== null).length;
   const state = paused === 0 ? '● no tenant is held back' : `◷ ${countText(paused, 'tenant')} held back`;
+  // What one tenant of several sees is not a share of all.
+  const allTokens = visitor.isAdmin ? tenants.reduce((sum, { tokens }) => sum + tokens, 0) : undefined;
   return {
     title: `${state} · Tenants`,
     visitor,
@@ -23,12 +25,12 @@ export function tenantsPage({ tenants, more }: Tenants, visitor: Visitor): Docum
         <p class="quiet">
           {tenants.length === 0
             ? 'There are no tenants: no API key of O3Q_KEYS has enqueued a job.'
-            : 'The spending is that of today (UTC). A tenant of weight 2 has twice as many starts as one of weight 1.'}
+            : 'Spending and tokens are those of today (UTC). A tenant of weight 2 has twice as many starts as one of weight 1.'}
         </p>
         {more && <p class="quiet">Tenants that neither wait nor have spent today are not listed.</p>}
         <div class="cards">
           {tenants.map((tenant) => (
-            <Tenant key={tenant.tenant} state={tenant} />
+            <Tenant key={tenant.tenant} state={tenant} allTokens={allTokens} />
           ))}
         </div>
       </>
@@ -36,7 +38,7 @@ export function tenantsPage({ tenants, more }: Tenants, visitor: Visitor): Docum
   };
 }
 
-function Tenant({ state }: { state: TenantState }) {
+function Tenant({ state, allTokens }: { state: TenantState; allTokens: number | undefined }) {
   const { tenant, weight, waiting, unfinished, paused } = state;
   return (
     <section class="card" aria-label={tenant}>
@@ -54,6 +56,7 @@ function Tenant({ state }: { state: TenantState }) {
           <Use name="In flight" used={state.in_flight} limit={state.max_in_flight} write={numberText} />
         )}
         <Fact name="Weight">{String(weight)}</Fact>
+        <Share tokens={state.tokens} of={allTokens} />
         <Use name="Spent today" used={state.spent_usd} limit={state.daily_budget_usd} write={formatUsd} />
         {state.daily_budget_usd !== null && (
           <Fact name="Budget left">{formatUsd(Math.max(0, state.daily_budget_usd - state.spent_usd))}</Fact>
@@ -61,6 +64,20 @@ function Tenant({ state }: { state: TenantState }) {
         <Use name="Stored" used={state.stored_bytes} limit={state.max_stored_bytes} write={megabytes} />
       </dl>
     </section>
+  );
+}
+
+/** Share is what a tenant has taken of the tokens of today: what it eats of the quota. */
+function Share({ tokens, of }: { tokens: number; of: number | undefined }) {
+  if (of === undefined || of === 0) return <Fact name="Tokens today">{numberText(tokens)}</Fact>;
+  const percent = `${Math.round((100 * tokens) / of)} %`;
+  return (
+    <Fact name="Tokens today">
+      {numberText(tokens)} ({percent})
+      <meter aria-label="Share of the tokens of today" max={of} value={tokens}>
+        {percent}
+      </meter>
+    </Fact>
   );
 }
 

@@ -16,12 +16,19 @@ export const CHAT_PATH = '/v1/chat/completions';
  */
 const HEADERS_MS = 240_000;
 
+/**
+ * A failed job is an HTTP error, which some clients send again although `x-should-retry` says no: the AI SDK
+ * twice, within 7 s, and LangChain six times, within 126 s. Each time would be a purchase of the same failure.
+ */
+const FAILURE_MS = 180_000;
+
 /** chatDoor is `POST /v1/chat/completions`: a Responses job in the words of Chat Completions. */
 export function chatDoor(): Door {
   return {
     path: CHAT_PATH,
     operation: createChatCompletion,
     headersMs: HEADERS_MS,
+    failureMs: FAILURE_MS,
     read(chat) {
       const { body, isStreamed, includesUsage } = chatRequestFrom(chat);
       return {

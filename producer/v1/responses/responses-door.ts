@@ -18,6 +18,8 @@ export function responsesDoor(): Door {
     path: '/v1/responses',
     operation: createResponse,
     headersMs: HEADERS_MS,
+    // A failed response is an answer with the status 200, so no client sends the call again.
+    failureMs: 0,
     read: (body) => ({
       body,
       isStreamed: body['stream'] === true,

@@ -112,6 +112,26 @@ it('checked jobs are changed one by one, and those of others are not', async () 
   expect(String(answer.body)).toContain(`There is no job ${others}`);
 });
 
+it('a row of a search shows the match that its question does not show', async () => {
+  await enqueueAs('alice', `${'Padding. '.repeat(30)}Where is the <b>Needle</b>?`);
+  const html = await page('alice', '/console/jobs?q=%3Cb%3Eneedle');
+  expect(html).toContain('Where is the <mark>&lt;b>Needle</mark>&lt;/b>?');
+  expect(html).toContain('Looked at');
+});
+
+it('times without a zone, as a form sends them, are UTC, and stay in the form and in the links', async () => {
+  const id = await enqueueAs('bob', 'When?');
+  const { body } = await call(instance.url, 'GET', `/jobs/${id}`, { headers: as('bob') });
+  const minute = 60_000 * Math.floor(Date.parse((body as JobView).created_at) / 60_000);
+  const [before, after] = [minute, minute + 60_000].map((time) => new Date(time).toISOString().slice(0, 16));
+  const html = await page('bob', `/console/jobs?since=${before}&until=${after}&q=when`);
+  expect(idsIn(html)).toEqual([id]);
+  expect(html).toContain(`<input type="datetime-local" name="since" value="${before}:00" step="any"/>`);
+  expect(html).toContain(`<input type="hidden" name="until" value="${after}:00Z"/>`);
+  expect(idsIn(await page('bob', `/console/jobs?until=${before}&q=when`))).toEqual([]);
+  expect(idsIn(await page('bob', `/console/jobs?since=${before}:00.000Z&q=when`))).toEqual([id]);
+});
+
 it('a form without a kind of action is refused', async () => {
   expect((await press('alice', '/console/actions', { q: 'doomed' })).status).toBe(400);
   expect((await press('alice', '/console/selection', { kind: 'explode' })).status).toBe(400);

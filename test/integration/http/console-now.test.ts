@@ -58,12 +58,14 @@ describe('the page Now of an instance with keys', () => {
             instance: null,
           },
         ],
+        running: [{ tenant: 'alice', status: 'active', question: 'The first? A secret of Alice' }],
         jobs: [{ tenant: 'alice' }, { tenant: 'alice' }, { tenant: 'alice' }],
       }),
     );
     expect(await nowOf('bob')).toMatchObject({
       models: [{ unfinished: 0, waiting: 0, runnable: 0, active: null, oldest_at: null, reason: null }],
       today: { requests: 0, cost_usd: 0 },
+      running: [],
       jobs: [],
     });
     expect(String((await as('bob', 'GET', '/')).body)).not.toMatch(/Alice/i);

@@ -1,5 +1,10 @@
+import { Redis } from 'ioredis';
+import { renderToString } from 'preact-render-to-string';
+import { failuresPage } from '../../../producer/console/reports/failures-page.tsx';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import type { JobView } from '../../../src/job/view.ts';
+import { readFailures } from '../../../src/overview/failures.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call } from '../../support/http/http-calls.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
@@ -75,6 +80,31 @@ describe('the pages over many jobs', () => {
     expect(body).not.toContain(`href="/console/jobs/${failedOfAlice[0]?.id}"`);
   });
 
+  it('count the jobs of each code beyond the newest ones, except for a tenant', async () => {
+    const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
+    await queue.list();
+    const redis = new Redis(instance.redis.url);
+    const queues = new Map(queue.queues.map((each) => [each.model, each]));
+    const failures = await readFailures(redis, queues, undefined, 1);
+    expect(failures.back_to).not.toBeNull();
+    expect(Object.fromEntries(failures.totals ?? [])).toEqual({ response_refused: 2, invalid_request: 2 });
+    expect(await readFailures(redis, queues, 'alice', 1)).toMatchObject({ totals: undefined });
+    // The page of an instance with more failed jobs than it looks at.
+    const totals = new Map([
+      ...(failures.totals ?? []),
+      ['timeout', 7000],
+      ['response_refused', 9000],
+    ] as const);
+    const main = failuresPage({ ...failures, totals }, { tenant: 'admin', isAdmin: true });
+    const text = renderToString(main.main).replaceAll(/<[^>]+>/g, '');
+    expect(main.title).toBe('✕ 16,002 failed · Failures');
+    expect(text).toContain('The messages and costs below are those of the newest 4, back to 20');
+    expect(text).toMatch(/response_refused 9,000 jobs, \$0\.00 for the newest 2.*Retry these 9,000…/);
+    expect(text).toMatch(/timeout 7,000 jobs, all older.*Retry these 7,000…/);
+    redis.disconnect();
+    await queue.close();
+  });
+
   it('show a tenant its own failed jobs only, and admin all', async () => {
     const [alice, bob, admin] = await Promise.all(
       ['alice', 'bob', 'admin'].map((name) => textOf(name, '/console/failures')),
@@ -112,6 +142,8 @@ describe('the pages over many jobs', () => {
     expect(bob).not.toMatch(/alice/i);
     expect(admin).toMatch(limits);
     expect(admin).toContain('bob');
+    expect(admin).toMatch(/Tokens today [\d,]+ \(\d+ %\)/);
+    expect(alice).toMatch(/Tokens today [1-9][\d,]* Spent/);
   });
 
   it('say which tenant is held back and why', async () => {

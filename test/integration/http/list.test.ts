@@ -247,3 +247,27 @@ it('index entries without a job are skipped, and removed later', async () => {
   expect(await redis.zrange(keys.index('all'), '0', '-1')).toEqual([id]);
   expect(await redis.zrange(keys.index('live'), '0', '-1')).toEqual([id]);
 });
+
+it('active jobs are found at once beside thousands that wait, page by page and by every other filter', async () => {
+  const ids: string[] = [];
+  const worker = instance.addWorker();
+  await worker.alive;
+  for (let n = 0; n < 5; n += 1) {
+    const model = n % 2 === 0 ? 'o3' : 'mini';
+    const metadata = { sim: 'stuck_queued', odd: String(n % 2) };
+    ids.unshift((await enqueue(instance.url, { question: `Number ${n}?`, model, metadata })).id);
+  }
+  for (const id of ids) await reached(instance.url, id, 'active');
+  for (let i = 0; i < 2; i += 1) {
+    await enqueueMany(1000, () => ({ question: 'Later?', delay_ms: 3_600_000 }));
+  }
+  const reads = async () =>
+    Number(/cmdstat_hgetall:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1] ?? 0);
+  const before = await reads();
+  expect((await pages('?status=active')).flatMap(idsOf)).toEqual(ids);
+  expect((await reads()) - before).toBeLessThan(100);
+  expect((await pages('?status=active&metadata[odd]=1')).flatMap(idsOf)).toEqual([ids[1], ids[3]]);
+  expect((await pages('?status=active&model=mini')).flatMap(idsOf)).toEqual([ids[1], ids[3]]);
+  expect((await pages('?status=active&q=number%204')).flatMap(idsOf)).toEqual([ids[0]]);
+  expect((await pages('?status=active&until=2020-01-01T00:00:00Z')).flatMap(idsOf)).toEqual([]);
+});

@@ -120,7 +120,7 @@ export const hostileBytes: HostileInput[] = [
   ],
   [
     'an upgrade to what we do not speak',
-    problem(401, 'unauthorized'),
+    problem(426, 'upgrade_required'),
     bytes('GET /jobs HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n'),
   ],
   [
