@@ -6,6 +6,7 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { createQueueFor } from './access/caller.ts';
 import { allowOrigins } from './access/cross-origin.ts';
+import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
@@ -22,7 +23,7 @@ import { auditRoute } from './routes/audit.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
-import { jobEventsRoute } from './routes/job-events.ts';
+import { eventTokenRoute, jobEventsRoute } from './routes/job-events.ts';
 import { jobRoutes } from './routes/jobs.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
@@ -34,7 +35,7 @@ import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId
 
 export interface AppOptions {
   queue: InstanceQueue;
-  access: Omit<AccessOptions, 'basePath' | 'onLogin'>;
+  access: Omit<AccessOptions, 'basePath' | 'eventTokens' | 'onLogin'>;
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
   basePath?: string;
   /** The origins whose pages may call the API. Default: none. */
@@ -59,6 +60,11 @@ export interface AppOptions {
 
 const JOBS_PATH = '/jobs';
 
+export interface RoutesOptions extends Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'> {
+  /** undefined: no keys are needed, and so no tokens. */
+  eventTokens: EventTokens | undefined;
+}
+
 /**
  * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
  * documentation and the login.
@@ -70,8 +76,9 @@ export function routesOf({
   headersMs,
   upstream,
   basePath = '',
+  eventTokens,
   logger,
-}: Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'>): Route[] {
+}: RoutesOptions): Route[] {
   const routes = [
     ...healthRoutes(queue, draining),
     // These routes come before the routes of one job, which would take `bulk` for an id.
@@ -79,6 +86,7 @@ export function routesOf({
     ...actionRoutes(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
+    eventTokenRoute(eventTokens),
     usageRoute(),
     auditRoute(),
     ...modelStateRoutes(queue, logger),
@@ -114,14 +122,16 @@ export function createApp({
   app.use(OPENAI_PATH, withRequestId);
   if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
 
-  const routes = routesOf(options);
+  const eventTokens = createEventTokens(access.keys);
+  const hasKeys = access.keys.length > 0;
+  const routes = routesOf({ ...options, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
   const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
   const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl({ ...access, basePath, onLogin: recordLogin(queue) }));
+  app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));
 
   app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));
@@ -129,7 +139,7 @@ export function createApp({
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
-  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: access.keys.length > 0 }));
+  app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: hasKeys }));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
   app.use(refuseElsewhere(options.upstream));

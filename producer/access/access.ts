@@ -9,6 +9,7 @@ import { LOGIN_PATH, LOGOUT_PATH, noBoardPage } from '../pages/login-page.ts';
 import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
 import { isFromAllowedOrigin } from './cross-origin.ts';
+import type { EventTokens } from './event-tokens.ts';
 import { createKeyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
 import { limitRequests } from './request-rate.ts';
@@ -22,6 +23,7 @@ export interface AccessOptions {
   host: string;
   /** The path under which browsers reach the instance; see `serveAt`. */
   basePath: string;
+  eventTokens: EventTokens;
   /** How many requests a minute this process accepts with each key. */
   requestsPerMinute: number;
   /** Called when a browser has logged in. */
@@ -37,6 +39,7 @@ export function createAccessControl({
   keys,
   host,
   basePath,
+  eventTokens,
   requestsPerMinute,
   onLogin,
   logger,
@@ -46,7 +49,7 @@ export function createAccessControl({
   const keyring = createKeyring(keys);
   const sessions = createSessions(keyring, basePath);
   access.use(sessionWhereNeeded(sessions), loginRoutes(keyring, sessions, onLogin, logger));
-  access.use(authenticate(keyring, sessions, logger), limitRequests(requestsPerMinute));
+  access.use(authenticate(keyring, eventTokens, sessions, logger), limitRequests(requestsPerMinute));
   return access;
 }
 

@@ -1,30 +1,50 @@
 import type { Request, RequestHandler } from 'express';
+import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
 import { redirectTo } from '../http/links.ts';
 import { LOGIN_PATH } from '../pages/login-page.ts';
 import { setCaller } from './caller.ts';
+import { type EventTokens, eventTokenIn } from './event-tokens.ts';
 import type { Keyring } from './keyring.ts';
 import { limitUnknownKeys } from './request-rate.ts';
 import { isWrite, provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
-/** authenticate finds the caller by its key or its session. When a request has both, only the key counts. */
-export function authenticate(keyring: Keyring, sessions: Sessions, logger: Logger): RequestHandler {
+/**
+ * authenticate finds the caller by its key, by a token of a job's events, or by its session. Of several the
+ * first counts.
+ */
+export function authenticate(
+  keyring: Keyring,
+  eventTokens: EventTokens,
+  sessions: Sessions,
+  logger: Logger,
+): RequestHandler {
   const countUnknown = limitUnknownKeys(logger);
   return (request, response, next) => {
     const { authorization } = request.headers;
+    const refuse = (words: string): void =>
+      void countUnknown(request, response, (refusal?: unknown) => next(refusal ?? unauthorized(words)));
     if (authorization !== undefined) {
       const [, secret] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
       if (secret === undefined) throw unauthorized(KEY_MISSING);
       const known = keyring.callerOf(secret);
-      if (known === undefined) {
-        return void countUnknown(request, response, (refusal?: unknown) =>
-          next(refusal ?? unauthorized(KEY_UNKNOWN)),
-        );
-      }
+      if (known === undefined) return refuse(KEY_UNKNOWN);
       setCaller(response, known);
       return next();
+    }
+    const sent = eventTokenIn(request);
+    if (sent !== undefined) {
+      const found = (known: Caller | undefined): void => {
+        if (known === undefined) {
+          refuse(TOKEN_UNKNOWN);
+        } else {
+          setCaller(response, known);
+          next();
+        }
+      };
+      return void eventTokens.callerOf(sent.token, sent.jobId).then(found, next);
     }
     const caller = sessions.callerOf(request);
     if (caller === undefined) {
@@ -46,6 +66,10 @@ const KEY_MISSING =
 const KEY_UNKNOWN =
   'Expected a secret of O3Q_KEYS of this instance, got an unknown key: check it; for o3q and the client, ' +
   'check O3Q_API_KEY';
+
+const TOKEN_UNKNOWN =
+  'Expected a token of the events of this job that has not expired, got another: get a new one with ' +
+  'POST /jobs/ID/events/token';
 
 function unauthorized(detail: string): HttpProblem {
   return new HttpProblem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });

@@ -3,7 +3,7 @@ import { stringifyExact } from '../../src/job/exact-json.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
 import { HttpProblem } from './http-problem.ts';
-import { addressOf } from './links.ts';
+import { addressOf, basePathOf } from './links.ts';
 import type { Reply, Route } from './route.ts';
 import { sendStream } from './stream-reply.ts';
 
@@ -46,6 +46,9 @@ function handlerOf(route: Route, { queueFor, openStreams }: MountOptions): Reque
       body,
       get signal() {
         return goneSignal();
+      },
+      get ownUrl() {
+        return `${request.protocol}://${request.host}${basePathOf(response)}`;
       },
       openStream: () => openStreams.open(callerOf(response), goneSignal()),
       caller: callerOf(response),

@@ -11,6 +11,8 @@ export interface RouteInput {
   body: unknown;
   /** Aborts when the client closes its connection. It is made when it is first read. */
   readonly signal: AbortSignal;
+  /** The URL by which the caller reaches this instance, without a slash at its end. */
+  readonly ownUrl: string;
   /**
    * Counts this request as an open event stream of its caller, until the connection closes. Call it before
    * anything else is done.

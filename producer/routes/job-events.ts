@@ -1,10 +1,11 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import { jobEvents } from '../../src/events/watch.ts';
-import type { JobEvent } from '../../src/job/event.ts';
+import type { EventsToken, JobEvent } from '../../src/job/event.ts';
+import type { EventTokens } from '../access/event-tokens.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import type { Route } from '../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE, sseMessage } from '../http/sse.ts';
-import { eventsHeaders, watchJob } from '../openapi/operations/events.ts';
+import { createEventsToken, eventsHeaders, eventsQuery, watchJob } from '../openapi/operations/events.ts';
 import { noQuery } from './job-queries.ts';
 
 /**
@@ -18,7 +19,7 @@ export function jobEventsRoute(draining: AbortSignal): Route {
     path: '/jobs/:id/events',
     operation: watchJob,
     async handle({ queue, params, query, headers, signal, openStream }) {
-      checkedInput('query', query, noQuery);
+      checkedInput('query', query, eventsQuery);
       const after = Number(checkedInput('header', headers, eventsHeaders)['last-event-id']);
       openStream();
       const watching = orDraining(signal);
@@ -30,6 +31,33 @@ export function jobEventsRoute(draining: AbortSignal): Route {
         status: 200,
         stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks: messages(first, events) },
       };
+    },
+  };
+}
+
+/**
+ * eventTokenRoute is `POST /jobs/:id/events/token`: an address of a job's events that a browser's EventSource
+ * can open without a header.
+ *
+ * @param tokens undefined: this instance needs no keys, and the address has no token.
+ */
+export function eventTokenRoute(tokens: EventTokens | undefined): Route {
+  return {
+    method: 'post',
+    path: '/jobs/:id/events/token',
+    operation: createEventsToken,
+    async handle({ queue, caller, params, query, ownUrl }) {
+      checkedInput('query', query, noQuery);
+      const { id } = await queue.get(params['id'] ?? '');
+      const url = new URL(`${ownUrl}/jobs/${id}/events`);
+      const signed = caller === undefined ? undefined : await tokens?.sign(caller, id);
+      if (signed !== undefined) url.searchParams.set('token', signed.token);
+      const body: EventsToken = {
+        token: signed?.token ?? null,
+        expires_at: signed?.expiresAt.toISOString() ?? null,
+        events_url: url.href,
+      };
+      return { status: 200, headers: { 'cache-control': 'no-store' }, body };
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { AuditPage } from '../audit/audit.ts';
 import type { Action, Selection } from '../job/action.ts';
+import type { EventsToken } from '../job/event.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 import { JOB_STATUSES } from '../job/job.ts';
 import type { JobPage, JobResult, JobView } from '../job/view.ts';
@@ -29,6 +30,10 @@ export function isSelection(value: unknown): value is Selection {
 
 export function isAction(value: unknown): value is Action {
   return isJsonObject(value) && typeof value['id'] === 'string' && isJsonObject(value['skipped']);
+}
+
+export function isEventsToken(value: unknown): value is EventsToken {
+  return isJsonObject(value) && typeof value['events_url'] === 'string' && value['token'] !== undefined;
 }
 
 export function isJobResult(value: unknown): value is JobResult {

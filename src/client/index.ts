@@ -23,7 +23,7 @@ export { O3Client } from './o3-client.ts';
 
 export type { AuditEntry, AuditPage, AuditQuery } from '../audit/audit.ts';
 export type { Action, ActionKind, Selection } from '../job/action.ts';
-export type { JobEvent } from '../job/event.ts';
+export type { EventsToken, JobEvent } from '../job/event.ts';
 export type { JobStatus, PlanStatus } from '../job/job.ts';
 export type {
   BulkOutcome,

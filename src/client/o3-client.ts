@@ -1,6 +1,6 @@
 import { sleep } from '../async/sleep.ts';
 import type { AuditPage, AuditQuery } from '../audit/audit.ts';
-import type { JobEvent } from '../job/event.ts';
+import type { EventsToken, JobEvent } from '../job/event.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
@@ -38,6 +38,7 @@ import {
   type Expected,
   isAuditPage,
   isBulkAnswer,
+  isEventsToken,
   isJobPage,
   isJobResult,
   isJobView,
@@ -171,12 +172,17 @@ export class O3Client implements JobQueue {
     yield* streamEvents(this.#transport, path, { after, patienceMs: WAIT_PATIENCE_MS, signal });
   }
 
+  /** Makes an address of a job's events that a browser can open for ten minutes without a key. */
+  async eventsToken(id: string, options: CallOptions = {}): Promise<EventsToken> {
+    return this.#post(`${jobPath(id)}/events/token`, [isEventsToken, 'a token of events'], options);
+  }
+
   async cancel(id: string, options: CallOptions = {}): Promise<JobView> {
-    return this.#act(id, 'cancel', options);
+    return this.#post(`${jobPath(id)}/cancel`, JOB, options);
   }
 
   async retry(id: string, options: CallOptions = {}): Promise<JobView> {
-    return this.#act(id, 'retry', options);
+    return this.#post(`${jobPath(id)}/retry`, JOB, options);
   }
 
   async delete(id: string, options: CallOptions = {}): Promise<void> {
@@ -215,10 +221,7 @@ export class O3Client implements JobQueue {
    * were made for its queue on Bull Board. Only for an admin. The call may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
-    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const path = `${modelPath(model)}/resume`;
-    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    return this.#checked(body, status, [isResumedModel, 'a model']);
+    return this.#post(`${modelPath(model)}/resume`, [isResumedModel, 'a model'], options);
   }
 
   async #readBody<Body>(path: string, expected: Expected<Body>, options: CallOptions): Promise<Body> {
@@ -258,11 +261,10 @@ export class O3Client implements JobQueue {
     }
   }
 
-  async #act(id: string, action: 'cancel' | 'retry', options: CallOptions): Promise<JobView> {
+  async #post<Body>(path: string, expected: Expected<Body>, options: CallOptions): Promise<Body> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const path = `${jobPath(id)}/${action}`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    return this.#checked(body, status, JOB);
+    return this.#checked(body, status, expected);
   }
 
   async #resultNow(

@@ -18,6 +18,16 @@ export type JobEvent =
   | { type: 'attempt'; number: number; data: { attempt: number; reason: string } }
   | { type: 'done'; number: number; data: JobView };
 
+/** EventsToken opens the events of one job for a browser's EventSource, which can send no header. */
+export interface EventsToken {
+  /** It is part of `events_url`; null: the instance needs no keys. */
+  readonly token: string | null;
+  /** When the token stops opening streams, in ISO 8601. An open stream goes on. */
+  readonly expires_at: string | null;
+  /** The address for `new EventSource(…)`. */
+  readonly events_url: string;
+}
+
 /** standingOf returns the part of a job's view whose change causes a `status` event. */
 export function standingOf(job: JobView): string {
   if (job.status !== 'waiting' || job.position === null) return job.status;

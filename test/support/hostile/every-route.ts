@@ -16,6 +16,7 @@ export function everyRoute(): Route[] {
   return routesOf({
     queue,
     webhookSecret: 'whsec_bm9ib2R5IGtub3dz',
+    eventTokens: undefined,
     draining: new AbortController().signal,
     logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
   });
