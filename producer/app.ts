@@ -10,10 +10,10 @@ import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
-import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
+import { createJsonBodies } from './http/json-body.ts';
 import { serveAt } from './http/links.ts';
-import { jsonBody, refuseWebSockets, securityHeaders } from './http/middleware.ts';
+import { refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
@@ -53,6 +53,8 @@ export interface AppOptions {
    * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
+  /** The longest body, in MB. */
+  maxBodyMb: number;
   /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
   upstream?: UpstreamAddress;
   logger: Logger;
@@ -60,7 +62,8 @@ export interface AppOptions {
 
 const JOBS_PATH = '/jobs';
 
-export interface RoutesOptions extends Omit<AppOptions, 'access' | 'tenants' | 'corsOrigins' | 'trustProxy'> {
+export interface RoutesOptions
+  extends Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb' | 'corsOrigins' | 'trustProxy'> {
   /** undefined: no keys are needed, and so no tokens. */
   eventTokens: EventTokens | undefined;
 }
@@ -101,13 +104,11 @@ export function routesOf({
   return documented(routes, basePath);
 }
 
-/** All bodies that are read and parsed at the same time: four of the largest ones. */
-const MOST_BODY_BYTES = 40 * 1024 ** 2;
-
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
 export function createApp({
   access,
   tenants,
+  maxBodyMb,
   corsOrigins = [],
   trustProxy = [],
   ...options
@@ -127,8 +128,8 @@ export function createApp({
   const routes = routesOf({ ...options, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
-  const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
-  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
+  const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
+  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { json, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));

@@ -83,7 +83,7 @@ function producerOn(
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   queue.driveActions(onError);
   const draining = new AbortController();
-  const { requestsPerMinute, basePath, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
+  const { requestsPerMinute, basePath, maxBodyMb, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
   const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({
     queue,
@@ -95,6 +95,7 @@ function producerOn(
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
+    maxBodyMb,
     ...(upstream !== undefined && { upstream }),
     logger,
   });

@@ -13,6 +13,7 @@ const AWAY_CODES: ReadonlySet<string> = new Set([
   'answer_lost',
   'redis_unavailable',
   'storage_full',
+  'body_memory_full',
 ]);
 const AWAY_STATUSES: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
 

@@ -38,7 +38,7 @@ export interface SubmissionOptions {
 }
 
 const MOST_IN_BULK = 1000;
-/** The most bytes of lines in one bulk request. An instance accepts bodies of up to 10 MB. */
+/** The most bytes of lines in one bulk request. A longer line is a request of its own. */
 const BULK_BYTES = 8 * 1024 * 1024;
 const LINGER_MS = 30;
 const TOO_LARGE = 413;

@@ -26,6 +26,7 @@ export const HTTP_PROBLEMS = {
   idempotency_key_reused: 409,
   job_failed: 409,
   job_cancelled: 409,
+  body_too_slow: 408,
   body_too_large: 413,
   unsupported_media_type: 415,
   upgrade_required: 426,
@@ -36,6 +37,7 @@ export const HTTP_PROBLEMS = {
   too_many_actions: 429,
   too_many_streams: 429,
   internal_error: 500,
+  body_memory_full: 503,
   storage_full: 503,
   redis_unavailable: 503,
 } as const satisfies Record<ProblemCode, number> & Record<string, number>;
@@ -148,10 +150,6 @@ function isRefusedRequest(error: unknown): error is RefusedRequest {
 function requestProblemFrom(error: unknown): HttpProblem | undefined {
   if (!isRefusedRequest(error)) return undefined;
   switch (error.type) {
-    case 'entity.parse.failed':
-      return new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
-    case 'entity.verify.failed':
-      return new HttpProblem('malformed_json', `The body was expected to be JSON in UTF-8: ${error.message}`);
     case 'entity.too.large':
       return new HttpProblem(
         'body_too_large',

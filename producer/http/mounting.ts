@@ -3,13 +3,14 @@ import { stringifyExact } from '../../src/job/exact-json.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
 import { HttpProblem } from './http-problem.ts';
+import type { JsonBodies } from './json-body.ts';
 import { addressOf, basePathOf } from './links.ts';
 import type { Reply, Route } from './route.ts';
 import { sendStream } from './stream-reply.ts';
 
 export interface MountOptions {
   /** Reads the bodies of all routes that take JSON. */
-  readJson: RequestHandler;
+  json: JsonBodies;
   queueFor: QueueFor;
   openStreams: OpenStreams;
 }
@@ -21,29 +22,32 @@ export function mountRoutes(app: Express, routes: readonly Route[], options: Mou
     // One Express route for all methods: a request is matched with the routes before its own one by one.
     const mounted = app.route(path);
     for (const route of here)
-      mounted[route.method](bodyParserOf(route, options.readJson), handlerOf(route, options));
+      mounted[route.method](bodyParserOf(route, options.json), handlerOf(route, options));
     mounted.all(methodNotAllowed(here));
   }
 }
 
-function bodyParserOf({ rawBodyLimit: limit }: Route, readJson: RequestHandler): RequestHandler {
+function bodyParserOf({ rawBodyLimit: limit }: Route, json: JsonBodies): RequestHandler {
   if (limit !== undefined) return express.raw({ type: () => true, limit });
-  return readJson;
+  return json.read;
 }
 
-function handlerOf(route: Route, { queueFor, openStreams }: MountOptions): RequestHandler {
+function handlerOf(route: Route, { json, queueFor, openStreams }: MountOptions): RequestHandler {
   return async (request, response) => {
     let signal: AbortSignal | undefined;
     const goneSignal = (): AbortSignal => {
       signal ??= signalOf(response);
       return signal;
     };
-    const { params, query, headers, body } = request;
+    const { params, query, headers } = request;
     const reply = await route.handle({
       params: params as Record<string, string>,
       query,
       headers,
-      body,
+      get body(): unknown {
+        return request.body;
+      },
+      dropBody: () => json.drop(request),
       get signal() {
         return goneSignal();
       },

@@ -8,7 +8,13 @@ export interface RouteInput {
   params: Record<string, string>;
   query: Record<string, unknown>;
   headers: IncomingHttpHeaders;
-  body: unknown;
+  /** undefined: there was none, or `dropBody` was called. */
+  readonly body: unknown;
+  /**
+   * Gives the memory of the body back. Call it before a long wait, and keep no part of a large body in a
+   * variable of the function that waits.
+   */
+  dropBody: () => void;
   /** Aborts when the client closes its connection. It is made when it is first read. */
   readonly signal: AbortSignal;
   /** The URL by which the caller reaches this instance, without a slash at its end. */
@@ -55,7 +61,7 @@ export interface Route {
   path: string;
   /**
    * The largest body, such as `100kb`, of a route whose handler gets the body as bytes. Default: the handler
-   * gets JSON, of at most 10 MB.
+   * gets JSON, of at most `http.maxBodyMb`.
    */
   rawBodyLimit?: string;
   /** Whether the route needs no key, even if the instance has keys. Default false. */

@@ -9,6 +9,8 @@ export const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'invalid_request',
   'malformed_json',
   'body_too_large',
+  'body_too_slow',
+  'body_memory_full',
   'unsupported_media_type',
 ];
 

@@ -4,7 +4,12 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { JobView } from '../../src/job/view.ts';
-import { type BoundedWait, NO_WAIT, type ResultJsonOutcome } from '../../src/queue/tenant-queue.ts';
+import {
+  type BoundedWait,
+  NO_WAIT,
+  type ResultJsonOutcome,
+  type TenantQueue,
+} from '../../src/queue/tenant-queue.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/http-problem.ts';
 import { idempotencyKeyIn, type Reply, type Route, type RouteInput } from '../http/route.ts';
@@ -40,11 +45,11 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       path: '/jobs',
       operation: operations.enqueueJob,
       async handle(input) {
-        const { queue, query, headers, body } = input;
+        const { queue, query } = input;
         const { wait } = checkedInput('query', query, waitQuery);
-        const request = parseJobRequest(requireJson(body));
         const notBefore = performance.now();
-        const { job, isNew } = await queue.enqueue(request, idempotencyKeyIn(headers));
+        const { job, isNew } = await enqueue(input);
+        input.dropBody();
         const stored = isNew ? { stored: { job, notBefore } } : {};
         const look = (waiting: BoundedWait): Promise<JobView> =>
           queue.wait(job.id, { ...waiting, ...stored });
@@ -116,6 +121,11 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       },
     },
   ];
+}
+
+/** The request is not held while the caller waits for its answer: it may be of 50 MB. */
+function enqueue({ queue, headers, body }: RouteInput): ReturnType<TenantQueue['enqueue']> {
+  return queue.enqueue(parseJobRequest(requireJson(body)), idempotencyKeyIn(headers));
 }
 
 function replyWith(outcome: ResultJsonOutcome): Reply {

@@ -82,6 +82,7 @@ export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
     case 'too_much_stored':
     case 'too_many_streams':
       return new OpenAiError(429, { message, type: 'requests', code: problem.code }, headers);
+    case 'body_memory_full':
     case 'storage_full':
     case 'redis_unavailable':
       return new OpenAiError(

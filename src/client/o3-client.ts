@@ -108,8 +108,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read if every request has
-   * an `idempotency_key`; otherwise it is sent once.
+   * Enqueues up to 1,000 requests, 50 MB in all (`http.maxBodyMb` of the instance). The call is repeated
+   * like a read if every request has an `idempotency_key`; otherwise it is sent once.
    */
   async enqueueBulk(
     requests: readonly BulkRequest[],

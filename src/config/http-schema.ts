@@ -46,6 +46,15 @@ export const httpSchema = strictObject({
     .min(1)
     .default(60_000)
     .describe('Requests a minute that each key may make to one producer process.'),
+  maxBodyMb: z
+    .int()
+    .min(1)
+    .max(256)
+    .default(50)
+    .describe(
+      'The longest body of a request, in MB. A producer has room for four of the longest ones at a time, or for ' +
+        'as many as fit into an eighth of its heap; others wait.',
+    ),
   basePath: basePath
     .default('/')
     .describe(

@@ -8,8 +8,10 @@ import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
 import { limitRefusal, limitsOf, readTenantUse, type TenantUse } from '../job-store/tenant-limits.ts';
 import { claimIdempotencyKeys, type StoreAnswer, storeJobsScript } from '../lua/enqueue/enqueue.ts';
+import { LARGE_BYTES } from '../model-queue/large-connection.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import type { RedisClient } from '../redis/connection.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { ScriptValue } from '../redis/script.ts';
 import type { JobKey } from './idempotency.ts';
@@ -35,9 +37,6 @@ const CLAIM_MS = 10_000;
 const MOST_TRIES = 3;
 /** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
 const AT_ONCE = 100;
-/** How many characters of data one script stores, if it stores more than one job. */
-const CHARACTERS_AT_ONCE = 1024 ** 2;
-
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
  * job with a key is computed from the key. So of twenty simultaneous calls only one stores the job, and the
@@ -202,19 +201,19 @@ async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Pr
   return (await Promise.all(answers)).flat();
 }
 
-/** WrittenJob is a job with its data as JSON. */
-type WrittenJob = readonly [job: NewJob, data: string];
+/** WrittenJob is a job with its data as JSON. Large data is bytes, which the client of Redis does not copy. */
+type WrittenJob = readonly [job: NewJob, data: string | Buffer];
 
-/** Splits jobs into the parts that one script each stores. */
+/** Splits jobs into the parts that one script each stores. A job of `LARGE_BYTES` has a script of its own. */
 function chunksOf(jobs: readonly NewJob[]): WrittenJob[][] {
   const chunks: WrittenJob[][] = [];
   let characters = 0;
   for (const job of jobs) {
-    const data = stringifyExact(job.data);
+    const text = stringifyExact(job.data);
+    const data = text.length < LARGE_BYTES ? text : Buffer.from(text);
     const chunk = chunks.at(-1);
     characters += data.length;
-    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= CHARACTERS_AT_ONCE)
-      chunk.push([job, data]);
+    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= LARGE_BYTES) chunk.push([job, data]);
     else {
       chunks.push([[job, data]]);
       characters = data.length;
@@ -251,7 +250,7 @@ async function storeChunk(
   const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
   // A job that is due later needs no signal: until then each dispatcher looks by itself.
   const wakes = jobs.some(([{ delayMs }]) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
-  const answers = (await storeJobsScript.run(redis, {
+  const call = {
     keys: jobScriptKeys(keys, '', tenant),
     args: {
       tenant,
@@ -270,7 +269,10 @@ async function storeChunk(
       bytesElsewhere: elsewhere.bytes,
     },
     rest: jobs.flatMap(fieldsOf),
-  })) as StoreAnswer[];
+  };
+  const run = (client: RedisClient) => storeJobsScript.run(client, call);
+  const isLarge = (jobs[0]?.[1].length ?? 0) >= LARGE_BYTES;
+  const answers = (await (isLarge ? access.large.use(run) : run(redis))) as StoreAnswer[];
   return answers.flatMap((answer, i): NotStored[] => {
     const job = jobs[i]?.[0];
     if (job === undefined || answer[0] === 'new') return [];

@@ -2,6 +2,7 @@ import type { Models } from '../config/file.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { RedisGuard } from '../redis/guard.ts';
 import type { UsageStore } from '../usage/store.ts';
+import type { LargeConnection } from './large-connection.ts';
 import type { ModelQueue } from './model-queue.ts';
 import type { MemoryUse } from './redis-memory.ts';
 
@@ -13,6 +14,8 @@ export interface QueueAccess {
   /** `O3Q_PREFIX`, the first part of every key. */
   readonly prefix: string;
   readonly redis: RedisClient;
+  /** The connection for data of `LARGE_BYTES` and more. */
+  readonly large: Pick<LargeConnection, 'use'>;
   readonly models: Models;
   /** The queue of each model, by the model's name. */
   readonly queues: ReadonlyMap<string, ModelQueue>;

@@ -2,6 +2,7 @@ import { type Audit, createAudit } from '../audit/audit.ts';
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
+import { createLargeConnection } from '../model-queue/large-connection.ts';
 import { createModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createMemoryLook } from '../model-queue/redis-memory.ts';
@@ -44,6 +45,7 @@ export function createQueueCore({
   onError,
 }: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
+  const large = createLargeConnection(redisUrl, { onError, name: `${prefix}:large` });
   const queues = new Map(
     Object.keys(models.models).map((model) => [
       model,
@@ -59,6 +61,7 @@ export function createQueueCore({
   return {
     prefix,
     redis,
+    large,
     models,
     queues,
     deliveries,
@@ -76,6 +79,7 @@ export function createQueueCore({
       subscriptions.close();
       await Promise.allSettled([...queues.values()].map(({ bullmq }) => bullmq.close()));
       await deliveries?.close().catch(() => {});
+      large.close();
       redis.disconnect();
     },
   };

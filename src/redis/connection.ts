@@ -33,6 +33,8 @@ export type ConnectRedisOptions = {
   readonly listens?: boolean;
   /** The connection's name in `CLIENT LIST`. Default: none. */
   readonly name?: string;
+  /** How long a fail-fast client waits for the answer to a command, in milliseconds. Default 2000. */
+  readonly answerMs?: number;
 };
 
 /**
@@ -41,7 +43,7 @@ export type ConnectRedisOptions = {
  * @throws {RedisUnavailableError} when the URL is malformed.
  */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
-  const client = createClient(url, role, options.name);
+  const client = createClient(url, role, options);
   const onError = throttledErrors(options.onError);
   client.on('error', (error: Error) => {
     if (client instanceof Redis && isRefusedSelect(error)) client.disconnect(true);
@@ -61,9 +63,13 @@ export function disconnectRedis(client: RedisClient): void {
   client.disconnect();
 }
 
-function createClient(url: string, role: RedisRole, name: string | undefined): RedisClient {
+function createClient(
+  url: string,
+  role: RedisRole,
+  { name, answerMs = ANSWER_MS }: ConnectRedisOptions,
+): RedisClient {
   const address = parseRedisUrl(url);
-  const behaviour = behaviourOf(role);
+  const behaviour = behaviourOf(role, answerMs);
   const common = { ...behaviour.node, ...(name !== undefined && { connectionName: name }) };
   switch (address.kind) {
     case 'single':
@@ -129,14 +135,17 @@ type Behaviour = {
   >;
 };
 
-function behaviourOf(role: RedisRole): Behaviour {
+/** How long a fail-fast client waits for the answer to a command by default, in milliseconds. */
+const ANSWER_MS = 2000;
+
+function behaviourOf(role: RedisRole, answerMs: number): Behaviour {
   switch (role) {
     case 'fail-fast':
       return {
         client: { enableOfflineQueue: false, retryStrategy: (times) => Math.min(50 * times, 500) },
         node: {
           maxRetriesPerRequest: 1,
-          commandTimeout: 2000,
+          commandTimeout: answerMs,
           connectTimeout: CONNECT_TIMEOUT_MS,
           disconnectTimeout: DISCONNECT_TIMEOUT_MS,
         },

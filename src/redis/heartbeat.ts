@@ -11,6 +11,12 @@ const SILENT_MS = 2000;
  */
 const BLOCKING_SILENT_MS = 12_000;
 
+/**
+ * The slowest line on which a server may read a large command, in bytes a millisecond: 8 Mbit/s. Until it has
+ * read all of the command, it answers no ping.
+ */
+const LEAST_PACE = 1000;
+
 /** Cut ends a silent connection, so that ioredis makes a new one. */
 type Cut = (error: Error) => void;
 
@@ -93,9 +99,9 @@ function watchConnection(connection: Redis, { silentMs, onTime }: WatchOptions, 
     const now = performance.now();
     const stoodStill = now - lastBeatAt > 2 * BEAT_MS;
     lastBeatAt = now;
-    const bytes = connection.stream.bytesRead;
+    const { bytesRead: bytes, writableLength: unsent } = connection.stream;
     if (stoodStill || bytes !== heard.bytes) heard = { bytes, at: now };
-    else if (now - heard.at >= silentMs) {
+    else if (now - heard.at >= silentMs + unsent / LEAST_PACE) {
       stop();
       cut(
         new Error(`Redis at ${addressOf(connection)} has sent nothing for ${silentMs} ms; connecting again`),

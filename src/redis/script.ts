@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 
-/** ScriptValue is an argument of a script. Redis passes it to Lua as a string. */
-export type ScriptValue = string | number;
+/** ScriptValue is an argument of a script. Redis passes it to Lua as a string of bytes. */
+export type ScriptValue = string | number | Buffer;
 
 /**
  * LuaLibrary is Lua that several scripts share: local functions that use named keys and arguments. A script

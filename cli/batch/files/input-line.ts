@@ -33,7 +33,7 @@ const NO_ORIGIN: Origin = { format: 'ours', customId: undefined, metadata: undef
  */
 export function parseInputLine(bytes: Buffer | undefined, model: string | undefined): InputLine {
   if (bytes === undefined)
-    return refused(NO_ORIGIN, 'line_too_long', 'Expected a line of at most 10 MB, got more');
+    return refused(NO_ORIGIN, 'line_too_long', 'Expected a line of at most 50 MB, got more');
   let value: unknown;
   try {
     value = jsonOf(bytes);

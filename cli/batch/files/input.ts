@@ -6,7 +6,7 @@ import { stringifyExact } from '../../../src/job/exact-json.ts';
 import { BatchError, type FileLine, fileError, isBlank, linesOf } from './file.ts';
 import { customIdOf } from './input-line.ts';
 
-const LONGEST_LINE_BYTES = 10 * 1024 * 1024;
+const LONGEST_LINE_BYTES = 50 * 1024 * 1024;
 
 /** InputSurvey is what the batch learns by reading the whole input once. */
 export interface InputSurvey {

@@ -61,21 +61,21 @@ describe('a body that is not JSON', () => {
       'expected to be compressed as its content-encoding says',
     ],
     [
-      'more than 10 MB',
+      'more than 1 MB',
       413,
       'body_too_large',
-      { body: { question: 'x'.repeat(10 * 1024 * 1024) } },
-      'expected to be at most 10 MB',
+      { body: { question: 'x'.repeat(1024 * 1024) } },
+      'expected to be at most 1 MB (http.maxBodyMb of this instance), got more',
     ],
     [
-      'more than 10 MB in a small package',
+      'more than 1 MB in a small package',
       413,
       'body_too_large',
       {
-        body: gzipSync(JSON.stringify({ question: 'x'.repeat(10 * 1024 * 1024) })),
+        body: gzipSync(JSON.stringify({ question: 'x'.repeat(1024 * 1024) })),
         headers: { 'content-encoding': 'gzip', 'content-type': 'application/json' },
       },
-      'expected to be at most 10 MB',
+      'expected to be at most 1 MB (http.maxBodyMb of this instance), got more',
     ],
   ])('%s is refused: %i %s', async (_what, status, code, options, said) => {
     expect(await world.refused([status, code], 'POST', '/jobs', options)).toContain(said);

@@ -5,17 +5,17 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 let instance: Instance;
 beforeAll(async () => {
-  instance = await startInstance();
+  instance = await startInstance({ http: { maxBodyMb: 1 }, workers: 0 });
 });
 afterAll(() => instance.stop());
 
-/** Declares a body of 10 MB, and sends only its first byte. */
+/** Declares a body of 1 MB, and sends only its first byte. */
 async function heldUpload(): Promise<Socket> {
   const { hostname, port } = new URL(instance.url);
   const socket = connect(Number(port), hostname);
   socket.on('error', () => {});
   await once(socket, 'connect');
-  const head = `POST /jobs HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: 10485760`;
+  const head = `POST /jobs HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: 1048576`;
   await new Promise<void>((resolve) => socket.write(`${head}\r\n\r\n{`, () => resolve()));
   return socket;
 }

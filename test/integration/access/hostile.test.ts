@@ -53,6 +53,7 @@ beforeAll(async () => {
     models: { allowPrivateWebhooks: false },
     // No workers, so that only requests change Redis.
     workers: 0,
+    http: { maxBodyMb: 10 },
     webhookSecret: OPENAI_SECRET,
     webhooksOut: { secret: CALLERS_SECRET, retryDelaysMs: [], resolve: async () => ['127.0.0.1'] },
   });

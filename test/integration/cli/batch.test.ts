@@ -27,7 +27,7 @@ it('a batch answers each line in the format of the line, and says what is wrong 
     JSON.stringify(openAi('refused', { model: 'o3', input: 'No?', metadata: { sim: '400' } })),
     'nonsense',
     '   ',
-    `"${'x'.repeat(11_000_000)}"`,
+    `"${'x'.repeat(53_000_000)}"`,
     '"The last, without an end of its line?"',
   ];
   await writeFile(world.input, lines.join('\r\n'));

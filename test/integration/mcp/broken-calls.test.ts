@@ -18,7 +18,10 @@ const producers: Producer[] = [];
 
 beforeAll(async () => {
   const options = { thinkMs: 3_600_000 };
-  [slow, idle] = await Promise.all([startInstance({ simulator: options }), startInstance({ workers: 0 })]);
+  [slow, idle] = await Promise.all([
+    startInstance({ simulator: options, http: { maxBodyMb: 1 } }),
+    startInstance({ workers: 0, http: { maxBodyMb: 1 } }),
+  ]);
 });
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()));

@@ -34,7 +34,7 @@ export function useRefusalWorld(): RefusalWorld {
     },
   } as RefusalWorld;
   beforeAll(async () => {
-    const instance = await startInstance();
+    const instance = await startInstance({ http: { maxBodyMb: 1 } });
     world.instance = instance;
     redis = new Redis(instance.redis.url);
     // The worker has written its own keys once it has answered something.

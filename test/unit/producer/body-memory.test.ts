@@ -7,10 +7,10 @@ function opened() {
   const got: string[] = [];
   const releases: (() => void)[] = [];
   const acquire = async (owner: string, megabytes: number, signal = new AbortController().signal) => {
-    const release = await memory.acquire(owner, megabytes * MB, signal);
-    if (release === undefined) return;
+    const room = await memory.acquire(owner, megabytes * MB, signal);
+    if (room === undefined) return;
     got.push(`${owner} ${megabytes}`);
-    releases.push(release);
+    releases.push(() => room.release());
   };
   return { got, releases, acquire };
 }
