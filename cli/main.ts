@@ -60,7 +60,7 @@ try {
   if (existsSync('.env')) readEnvFile('.env');
   const program = createProgram(context, ownVersion());
   registerProcessCommands(program, context);
-  await registerCompletion(program);
+  await registerCompletion(program, context);
   await program.parseAsync();
 } catch (error: unknown) {
   const failure = failureFrom(error);

@@ -52,15 +52,38 @@ export function createProgram(context: CommandContext, version: string): Command
  * registerCompletion adds `o3q completion SHELL`, which prints a script for a shell, and the hidden command
  * that this script calls. It must come after all other commands, whose names and options it reads.
  */
-export async function registerCompletion(program: Command): Promise<void> {
+export async function registerCompletion(program: Command, { output }: CommandContext): Promise<void> {
   const { default: tab } = await import('@bomb.sh/tab/commander');
-  tab(program, { completionCommandName: COMPLETION });
+  const completion = tab(program, { completionCommandName: COMPLETION });
+  const name = program.name();
   program.commands
     .find((command) => command.name() === COMPLETION)
     ?.summary('print a script with which your shell completes commands and options')
     .description('Prints a script with which your shell completes the commands and options of o3q.')
-    .addHelpText('after', COMPLETION_EXAMPLES);
+    .addHelpText('after', COMPLETION_EXAMPLES)
+    .action((shell: string) => (shell === 'bash' ? output.line(BASH) : completion.setup(name, name, shell)));
 }
+
+/**
+ * BASH completes in every bash from version 3.2. The script of @bomb.sh/tab needs the package
+ * bash-completion, says `command not found` without it, and evaluates what has been typed so far.
+ *
+ * `o3q complete` prints a value in each line, a tab and its meaning, and last a colon and a number. A value
+ * behind `--option=` has no `--option=` before it: bash completes what is behind the `=`.
+ */
+const BASH = `# bash completion for o3q
+__o3q_complete() {
+  local words value last tab=$'\\t'
+  read -ra words <<< "\${COMP_LINE:0:COMP_POINT}"
+  [[ \${COMP_LINE:0:COMP_POINT} == *[[:space:]] ]] && words+=('')
+  last=\${words[\${#words[@]}-1]}
+  COMPREPLY=()
+  while IFS= read -r value; do
+    value=\${value%%"$tab"*}
+    [[ $value == :* || $value != "\${last##*=}"* ]] || COMPREPLY+=("$value")
+  done < <(o3q complete -- "\${words[@]:1}" 2> /dev/null)
+}
+complete -F __o3q_complete o3q`;
 
 const COMPLETION = 'completion';
 
@@ -75,6 +98,6 @@ Both are read from the environment or from a .env file in the current folder.`;
 
 const COMPLETION_EXAMPLES = `
 Examples:
-  source <(o3q completion bash)         for this shell; needs the package bash-completion
+  source <(o3q completion bash)         for this shell
   source <(o3q completion zsh)          for this shell; after compinit
   o3q completion fish > ~/.config/fish/completions/o3q.fish`;

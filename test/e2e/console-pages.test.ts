@@ -14,6 +14,8 @@ import { type Instance, quickModels, startInstance } from '../support/worlds/ins
 const PATIENCE_MS = 3 * TIME_LIMIT_MS;
 const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
 
+const STRANGER = `"><img src=x onerror="stranger = 1"><script>stranger = 2</script> \u202e ${'w'.repeat(400)}`;
+
 describeInChromium('the pages of the console', (windows) => {
   let instance: Instance;
   let client: O3Client;
@@ -170,6 +172,22 @@ describeInChromium('the pages of the console', (windows) => {
     await page.getByRole('button', { name: 'Resume o3 now' }).click();
     await page.locator('.badge', { hasText: 'paused' }).waitFor({ state: 'detached' });
     expect(await client.models()).toMatchObject([{ model: 'o3', state: { status: 'open' } }, {}]);
+  });
+
+  it('runs nothing of what strangers wrote, on any page', async () => {
+    const stranger = queue.as({ tenant: STRANGER, admin: false });
+    const { id } = await stranger.enqueue({ question: STRANGER, delay_ms: 86_400_000 });
+    await stranger.cancel(id);
+    const { id: action } = await client.actions.start('retry', { metadata: { note: STRANGER } });
+    const names = ['jobs', `jobs/${id}`, 'failures', 'cost', 'tenants', 'audit', `actions/${action}`];
+    const { page, foreign, complaints } = await open('/');
+    for (const path of ['/', ...names.map((name) => `/console/${name}`)]) {
+      await page.goto(`${instance.url}${path}`);
+      await page.getByRole('button', { name: 'Keys' }).waitFor();
+      expect(await page.evaluate(() => 'stranger' in globalThis)).toBe(false);
+      expect(await page.locator('main img, main script:not([type])').count()).toBe(0);
+    }
+    expect({ foreign, complaints: complaints.filter(isFault) }).toEqual({ foreign: [], complaints: [] });
   });
 
   it('Now asks for nothing while it is hidden', async () => {

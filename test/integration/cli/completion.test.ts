@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { o3q } from '../../support/process/o3q.ts';
+import { typedIntoBash } from '../../support/process/pty.ts';
 
 /** What the script of a shell gets for the words of a command line, the last one unfinished. */
 async function completed(...words: string[]): Promise<string[]> {
@@ -25,6 +26,27 @@ it.each(['bash', 'zsh', 'fish'])('prints a script that %s can read', async (shel
   // A shell that this machine lacks cannot read anything.
   if (checked.error === undefined) expect(checked).toMatchObject({ status: 0, stderr: '' });
 });
+
+if (typedIntoBash === undefined) {
+  it('completes in a bash that a person types into', () => {
+    const sentence = 'Completion in a bash needs Linux, bash and /usr/bin/script';
+    if (process.env['CI'] !== undefined) throw new Error(sentence);
+    process.stderr.write(`\nSKIPPED. ${sentence}.\n`);
+  });
+} else {
+  const typed = typedIntoBash;
+  it('completes in a bash that a person types into, without the package bash-completion', async () => {
+    // What bash has added is what it shows behind the typed text.
+    const shown = await typed(
+      ['o3q can\t', /o3q cancel /],
+      ['\u0015o3q list --stat\t', /o3q list --status /],
+      ['fai\t', /failed /],
+      ['\u0015o3q list --status=com\t', /--status=completed /],
+      ['\u0015o3q list --since=$(echo ran >&2) --quer\t', /--query /],
+    );
+    expect(shown).not.toMatch(/command not found|^ran/m);
+  });
+}
 
 it('refuses a shell that it does not know', async () => {
   expect(await o3q(['completion', 'csh'])).toMatchObject({ code: 2, stdout: '' });

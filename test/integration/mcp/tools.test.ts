@@ -20,6 +20,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   instance = await startInstance({
     keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
+    http: { maxBodyMb: 1 },
     models: { tenants: { carol: { weight: 1, dailyBudgetUsd: 0.02, onBudgetExhausted: 'refuse' } } },
     simulator: { answer: ({ text }) => (text.includes('long proof') ? LONG : `Because of ${text}`) },
   });
@@ -235,7 +236,7 @@ describe('the door', () => {
   it('answers a body that it cannot read with an error of JSON-RPC', async () => {
     const refused = (status: number, code: number) => ({ status, body: { jsonrpc: '2.0', error: { code } } });
     expect(await post('{"jsonrpc": ')).toMatchObject(refused(400, -32700));
-    expect(await post(`"${'x'.repeat(10 * 1024 ** 2)}"`)).toMatchObject(refused(413, -32600));
+    expect(await post(`"${'x'.repeat(1024 ** 2)}"`)).toMatchObject(refused(413, -32600));
     expect(await post(ping, { 'content-type': 'text/plain' })).toMatchObject(refused(415, -32000));
     expect(await post(ping, { accept: 'application/json' })).toMatchObject(refused(406, -32000));
     expect(await post(ping)).toMatchObject({ status: 200 });

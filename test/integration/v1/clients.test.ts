@@ -1,109 +1,143 @@
+import { simulatedAnswer } from '../../../simulator/response/answer.ts';
+import { type CuttingProxy, openCuttingProxy } from '../../support/http/cutting-proxy.ts';
+import { type Case, CLIENTS, cutsOf } from '../../support/openai/client-cases.ts';
 import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /**
- * Other people's clients of OpenAI's Responses API, unmodified but for their base URL: both know the
- * foreground alone, whole and streamed.
+ * Other people's clients, unmodified but for their base URL, in three ways: straight to the simulator, through
+ * the queue, and through the queue with connections that break.
  */
 
-const LONG_MS = 60_000;
+/** Long enough for a connection to break while the model thinks. */
+const THINK_MS = 1500;
+/** How many programs run at once: they mostly wait for the model. */
+const AT_ONCE = 4;
+const LIMIT_MS = 300_000;
 
-describeWithOpenAiClients('the OpenAI door', (run) => {
+/** What a case of test/support/openai-clients/run.mjs returned. */
+interface Told {
+  text?: string;
+  tokens?: number;
+  deltas?: string[];
+  called?: unknown[];
+  error?: { message: string; status?: number };
+}
+
+const CITIES = 'call weather with {"city": "Bern"} and call weather with {"city": "Rome"}';
+const OUTPUTS = ['Bern', 'Rome'].map((city) => ({ tool: 'weather', text: `sunny in ${city}` }));
+const answerTo = (text: string, toolOutputs: typeof OUTPUTS = []): string =>
+  simulatedAnswer({ model: 'o3', text, toolOutputs, thinkMs: THINK_MS, body: {} });
+
+describeWithOpenAiClients('an unmodified client', (run) => {
   let instance: Instance;
+  let proxy: CuttingProxy;
+  const results = new Map<string, Promise<Record<string, Told>>>();
   beforeAll(async () => {
     instance = await startInstance({
-      simulator: { answer: ({ text }) => `This is an answer to "${text}".` },
-    });
-  });
-  afterAll(() => instance.stop());
-
-  describe('to the AI SDK', () => {
-    let seen: unknown;
-    beforeAll(async () => {
-      instance.simulator.ledger.reset();
-      seen = await run('ai-sdk.mjs', instance.url);
-    }, LONG_MS);
-
-    it('answers with the whole text', () => {
-      expect(seen).toMatchObject({
-        generated: {
-          text: 'This is an answer to "Generated?".',
-          finishReason: 'stop',
-          totalTokens: expect.any(Number),
-          responseId: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
+      simulator: {
+        thinkMs: THINK_MS,
+        answer: (question) => {
+          // The response has been bought: now a connection without its answer breaks.
+          if (question.text.includes('is cut in its text')) setImmediate(() => proxy.cut(question.text));
+          return simulatedAnswer(question);
         },
-      });
+      },
     });
-
-    it('streams the text', () => {
-      expect(seen).toMatchObject({
-        streamed: {
-          text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
-          finishReason: 'stop',
-          totalTokens: expect.any(Number),
-        },
-      });
-      const { streamed } = seen as { streamed: { deltas: string[]; text: string } };
-      expect(streamed.deltas.length).toBeGreaterThan(1);
-      expect(streamed.deltas.join('')).toBe(streamed.text);
+    proxy = await openCuttingProxy({
+      target: instance.url,
+      isCut: (path, body) => body.includes('is cut in its') || path.endsWith('/events'),
+      // A stream of /v1 breaks at its first event: after its last one it would be a delivered answer.
+      cutAt: (path) => (path.endsWith('/events') ? 'nothing' : 'data:'),
     });
-
-    it('calls functions', () => {
-      const calls = [{ toolName: 'weather', input: { city: expect.any(String) } }];
-      expect(seen).toMatchObject({ called: calls, calledInStream: calls });
-    });
-
-    it('passes the upstream’s error on, and is not retried', () => {
-      expect(seen).toMatchObject({
-        refused: { name: 'AI_APICallError', statusCode: 400, message: expect.stringContaining('refused') },
-        failed: { name: 'AI_APICallError', message: expect.stringContaining('failed to generate') },
-        failedInStream: [expect.stringContaining('failed to generate')],
-      });
-      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 6, rejected: 1 });
-    });
+    const queue = [...CLIENTS];
+    const turn = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { program, api } = next;
+        const direct = api === 'responses' ? { direct: instance.upstreamUrl } : {};
+        const urls = { ...direct, queue: `${instance.url}/v1`, cut: `${proxy.url}/v1` };
+        const result = run(program, api, urls) as Promise<Record<string, Told>>;
+        results.set(`${program} ${api}`, result);
+        await result.catch(() => undefined);
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, turn));
+  }, LIMIT_MS);
+  afterAll(async () => {
+    await proxy?.close();
+    await instance.stop();
   });
 
-  describe('to LangChain', () => {
-    let seen: unknown;
+  const bought = (question: string): number =>
+    instance.simulator.ledger.entries().filter((entry) => entry.question.startsWith(question)).length;
+
+  describe.each(CLIENTS)('$program, which speaks $api,', (client) => {
+    const { program, api, cases } = client;
+    const name = (way: string): string => `${program} ${api} ${way}`;
+    const ways = api === 'responses' ? ['direct', 'queue'] : ['queue'];
+    const has = (kinds: readonly Case[]): readonly (readonly [way: string, kind: Case])[] =>
+      ways.flatMap((way) => kinds.filter((kind) => cases.includes(kind)).map((kind) => [way, kind] as const));
+    const each = (kinds: readonly Case[], title: string, test: (way: string, kind: Case) => void): void => {
+      for (const [way, kind] of has(kinds)) it(`${title} (${way}, ${kind})`, () => test(way, kind));
+    };
+    let seen: Record<string, Told>;
     beforeAll(async () => {
-      instance.simulator.ledger.reset();
-      seen = await run('langchain.mjs', instance.url);
-    }, LONG_MS);
+      seen = await (results.get(`${program} ${api}`) ?? Promise.reject(new Error('it did not run')));
+    }, LIMIT_MS);
 
-    it('answers with the whole text', () => {
-      expect(seen).toMatchObject({
-        invoked: {
-          text: 'This is an answer to "Invoked?".',
-          totalTokens: expect.any(Number),
-          responseId: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
-          status: 'completed',
-        },
+    each(['text', 'stream'], 'gets an answer', (way, kind) => {
+      const question = `${name(way)} ${kind === 'text' ? 'answers whole' : 'streams'}?`;
+      const told = seen[`${way} ${kind}`];
+      expect(told).toMatchObject({ text: answerTo(question) });
+      if (program !== 'llamaindex') expect(told?.tokens).toBeGreaterThan(0);
+      if (kind === 'stream') expectParts(told);
+      expect(bought(question)).toBe(1);
+    });
+
+    each(['loop', 'streamedLoop'], 'runs two tools, and gets an answer with what they said', (way, kind) => {
+      const words = kind === 'loop' ? 'loops' : 'loops and streams';
+      expect(seen[`${way} ${kind}`]).toMatchObject({
+        text: answerTo(`${name(way)} ${words}: ${CITIES}.`, OUTPUTS),
+        called: [{ city: 'Bern' }, { city: 'Rome' }],
       });
+      expect(bought(`${name(way)} ${words}:`)).toBe(2);
     });
 
-    it('streams the text', () => {
-      expect(seen).toMatchObject({
-        streamed: {
-          text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
-          totalTokens: expect.any(Number),
-        },
+    each(['structured', 'structuredInParts'], 'gets an answer in its schema', (way, kind) => {
+      expect(seen[`${way} ${kind}`]).toEqual({
+        title: 'simulatedsim',
+        count: 3,
+        tags: ['red', 'red'],
+        note: 'simulated',
       });
-      const { streamed } = seen as { streamed: { deltas: string[]; text: string } };
-      expect(streamed.deltas.length).toBeGreaterThan(1);
-      expect(streamed.deltas.join('')).toBe(streamed.text);
+      expect(bought(`${name(way)} answers in a schema (${kind})?`)).toBe(1);
     });
 
-    it('calls functions', () => {
-      const call = { name: 'weather', args: { city: expect.any(String) } };
-      expect(seen).toMatchObject({ called: call, calledInStream: call });
+    each(['refused'], 'sees why it was refused', (way) => {
+      expect(seen[`${way} refused`]?.error?.message).toContain('refused, because metadata.sim asked');
+      expect(bought(`${name(way)} is refused?`)).toBe(0);
     });
 
-    it('passes the upstream’s error on, and is not retried', () => {
-      expect(seen).toMatchObject({
-        refused: { status: 400, message: expect.stringContaining('refused') },
-        failed: { message: expect.stringContaining('failed to generate') },
-      });
-      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 5, rejected: 1 });
+    const cuts = cutsOf(client);
+    if (cuts.length === 0) return;
+    it('gets the answer after its connection broke, once, and it is bought once', () => {
+      for (const kind of cuts) {
+        const question = `${name('cut')} is cut in its ${kind}?`;
+        const told = seen[`cut ${kind}`];
+        expect(told).toMatchObject({ text: answerTo(question) });
+        if (kind === 'stream') expectParts(told);
+        expect(bought(question)).toBe(1);
+      }
     });
+  });
+
+  it('has lost one connection in each case that is to lose one', async () => {
+    await Promise.all(results.values());
+    expect(proxy.broken()).toBe(CLIENTS.flatMap(cutsOf).length);
   });
 });
+
+/** No part of the text comes twice. A slow machine joins the parts, at last to a single one. */
+function expectParts(told: Told | undefined): void {
+  expect(told?.deltas?.join('')).toBe(told?.text);
+}

@@ -1,63 +1,51 @@
-// The AI SDK against the instance at argv[2]; prints what came of it as JSON.
+// The AI SDK of Vercel.
 import { createOpenAI } from '@ai-sdk/openai';
-import { generateText, jsonSchema, streamText, tool } from 'ai';
+import { generateText, isStepCount, Output, stepCountIs, streamText, tool } from 'ai';
+import { z } from 'zod';
+import { SCHEMA, WEATHER, weather } from './shared.mjs';
 
-const openai = createOpenAI({ baseURL: `${process.argv[2]}/v1`, apiKey: 'any' });
-const model = openai.responses('o3');
-const asking = (prompt, metadata = {}) => ({ model, prompt, providerOptions: { openai: { metadata } } });
-const caught = (promise) =>
-  promise.then(
-    () => null,
-    ({ name, message, statusCode }) => ({ name, message, statusCode }),
-  );
+const stopAfter = isStepCount ?? stepCountIs;
 
-const generated = await generateText(asking('Generated?', { sim_think_ms: '1000' }));
-
-const streamed = streamText(asking('Streamed?', { sim_think_ms: '1000', sim_deltas: '30' }));
-const deltas = [];
-for await (const delta of streamed.textStream) deltas.push(delta);
-
-const weather = tool({
-  description: 'The weather in a city.',
-  inputSchema: jsonSchema({ type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }),
-});
-const called = await generateText({
-  ...asking('Weather?'),
-  tools: { weather },
-  toolChoice: { type: 'tool', toolName: 'weather' },
-});
-const calledInStream = streamText({
-  ...asking('Weather, streamed?'),
-  tools: { weather },
-  toolChoice: { type: 'tool', toolName: 'weather' },
-});
-await calledInStream.consumeStream();
-
-const errors = [];
-const failing = streamText({
-  ...asking('Fail, streamed?', { sim: 'failed', sim_code: 'invalid_prompt' }),
-  onError: ({ error }) => errors.push(String(error.message ?? error)),
-});
-await failing.consumeStream();
-
-console.log(
-  JSON.stringify({
-    generated: {
-      text: generated.text,
-      finishReason: generated.finishReason,
-      totalTokens: generated.usage.totalTokens,
-      responseId: generated.response.id,
+export default function createClient({ url, api }) {
+  const openai = createOpenAI({ baseURL: url, apiKey: 'any' });
+  const model = api === 'responses' ? openai.responses('o3') : openai.chat('o3');
+  const asking = (question, more = {}) => ({ model, prompt: question, ...more });
+  const withTool = () => {
+    const called = [];
+    const execute = (args) => {
+      called.push(args);
+      return weather(args);
+    };
+    const inputSchema = z.object({ city: z.string() });
+    const tools = { weather: tool({ description: WEATHER.description, inputSchema, execute }) };
+    return { called, options: { tools, stopWhen: stopAfter(5) } };
+  };
+  const told = async ({ text, totalUsage, usage }) => ({
+    text: await text,
+    tokens: (await (totalUsage ?? usage)).totalTokens,
+  });
+  const streamed = async (request) => {
+    const errors = [];
+    const result = streamText({ ...request, onError: ({ error }) => errors.push(error) });
+    const deltas = [];
+    for await (const delta of result.textStream) deltas.push(delta);
+    if (errors.length > 0) throw errors[0];
+    return { ...(await told(result)), deltas };
+  };
+  return {
+    text: async (question) => told(await generateText(asking(question))),
+    stream: (question) => streamed(asking(question)),
+    loop: async (question) => {
+      const { called, options } = withTool();
+      return { ...(await told(await generateText(asking(question, options)))), called };
     },
-    streamed: {
-      deltas,
-      text: await streamed.text,
-      finishReason: await streamed.finishReason,
-      totalTokens: (await streamed.usage).totalTokens,
+    streamedLoop: async (question) => {
+      const { called, options } = withTool();
+      return { ...(await streamed(asking(question, options))), called };
     },
-    called: called.toolCalls.map(({ toolName, input }) => ({ toolName, input })),
-    calledInStream: (await calledInStream.toolCalls).map(({ toolName, input }) => ({ toolName, input })),
-    refused: await caught(generateText(asking('Refused?', { sim: '400' }))),
-    failed: await caught(generateText(asking('Fail?', { sim: 'failed', sim_code: 'invalid_prompt' }))),
-    failedInStream: errors,
-  }),
-);
+    structured: async (question) =>
+      (await generateText(asking(question, { output: Output.object({ schema: SCHEMA }) }))).output,
+    refused: (question) =>
+      generateText(asking(question, { providerOptions: { openai: { metadata: { sim: '400' } } } })),
+  };
+}

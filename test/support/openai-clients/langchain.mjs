@@ -1,56 +1,50 @@
-// LangChain against the instance at argv[2]; prints what came of it as JSON.
+// LangChain.
+import { AIMessage, HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
+import { SCHEMA, WEATHER, weather } from './shared.mjs';
 
-const modelFor = (metadata = {}) =>
-  new ChatOpenAI({
-    model: 'o3',
-    useResponsesApi: true,
-    apiKey: 'any',
-    configuration: { baseURL: `${process.argv[2]}/v1` },
-    modelKwargs: { metadata },
-  });
-const caught = (promise) =>
-  promise.then(
-    () => null,
-    ({ name, message, status }) => ({ name, message, status }),
-  );
-const callOf = ({ tool_calls: [call] }) => ({ name: call?.name, args: call?.args });
-const weather = {
-  type: 'function',
-  function: {
-    name: 'weather',
-    description: 'The weather in a city.',
-    parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-  },
-};
-
-const invoked = await modelFor({ sim_think_ms: '1000' }).invoke('Invoked?');
-
-const deltas = [];
-let streamed;
-for await (const chunk of await modelFor({ sim_think_ms: '1000', sim_deltas: '30' }).stream('Streamed?')) {
-  if (chunk.text !== '') deltas.push(chunk.text);
-  streamed = streamed === undefined ? chunk : streamed.concat(chunk);
-}
-
-const withTools = modelFor().bindTools([weather], { tool_choice: 'weather' });
-let calledInStream;
-for await (const chunk of await withTools.stream('Weather, streamed?')) {
-  calledInStream = calledInStream === undefined ? chunk : calledInStream.concat(chunk);
-}
-
-console.log(
-  JSON.stringify({
-    invoked: {
-      text: invoked.text,
-      totalTokens: invoked.usage_metadata?.total_tokens,
-      responseId: invoked.response_metadata.id,
-      status: invoked.response_metadata.status,
+export default function createClient({ url, api }) {
+  const model = (more = {}) =>
+    new ChatOpenAI({
+      model: 'o3',
+      useResponsesApi: api === 'responses',
+      apiKey: 'any',
+      configuration: { baseURL: url },
+      ...more,
+    });
+  const told = ({ text, usage_metadata: usage }) => ({ text, tokens: usage?.total_tokens });
+  const whole = (chat, messages) => chat.invoke(messages);
+  const inParts = async (chat, messages, deltas = []) => {
+    let sum;
+    for await (const chunk of await chat.stream(messages)) {
+      if (chunk.text !== '') deltas.push(chunk.text);
+      sum = sum === undefined ? chunk : sum.concat(chunk);
+    }
+    return sum;
+  };
+  const loopWith = async (question, ask) => {
+    const chat = model().bindTools([{ type: 'function', function: WEATHER }]);
+    const messages = [new HumanMessage(question)];
+    const called = [];
+    for (;;) {
+      const answer = await ask(chat, messages);
+      if ((answer.tool_calls ?? []).length === 0) return { ...told(answer), called };
+      messages.push(new AIMessage(answer));
+      for (const { id, args, name: tool } of answer.tool_calls) {
+        called.push(args);
+        messages.push(new ToolMessage({ tool_call_id: id, name: tool, content: weather(args) }));
+      }
+    }
+  };
+  return {
+    text: async (question) => told(await model().invoke(question)),
+    stream: async (question) => {
+      const deltas = [];
+      return { ...told(await inParts(model(), question, deltas)), deltas };
     },
-    streamed: { deltas, text: streamed.text, totalTokens: streamed.usage_metadata?.total_tokens },
-    called: callOf(await withTools.invoke('Weather?')),
-    calledInStream: callOf(calledInStream),
-    refused: await caught(modelFor({ sim: '400' }).invoke('Refused?')),
-    failed: await caught(modelFor({ sim: 'failed', sim_code: 'invalid_prompt' }).invoke('Fail?')),
-  }),
-);
+    loop: (question) => loopWith(question, whole),
+    streamedLoop: (question) => loopWith(question, inParts),
+    structured: (question) => model().withStructuredOutput(SCHEMA, { name: 'answer' }).invoke(question),
+    refused: (question) => model({ modelKwargs: { metadata: { sim: '400' } } }).invoke(question),
+  };
+}

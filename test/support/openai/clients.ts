@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 
 const SOURCE = resolve('test/support/openai-clients');
 const MANIFESTS = ['package.json', 'package-lock.json'];
-/** A download of about 15 MB, on a slow network. */
+/** A download of about 50 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 5 * 60_000;
 /** The time of one program, in which Node first reads thousands of modules. */
 const RUN_LIMIT_MS = 120_000;
@@ -13,13 +13,17 @@ const RUN_LIMIT_MS = 120_000;
 type Installation = { kind: 'ready'; folder: string } | { kind: 'missing'; reason: string };
 
 /**
- * Runs a program of test/support/openai-clients, which uses other people's clients of OpenAI's. They are none
- * of the product's dependencies, so they are installed into a folder of their own, once for each list of
- * versions.
- *
- * @returns what it printed, which is JSON.
+ * RunClient runs the cases of a program of test/support/openai-clients. The program uses other people's
+ * clients, which the product does not need. They are installed into a folder of their own, once for each list
+ * of versions.
+ * @param ways the base URLs at which the client runs, by the name of the way.
+ * @returns what each case returned, by its way and name: `queue text`.
  */
-export type RunClient = (program: string, url: string) => Promise<unknown>;
+export type RunClient = (
+  program: string,
+  api: string,
+  ways: Readonly<Record<string, string>>,
+) => Promise<unknown>;
 
 /**
  * `describe` for tests that need these clients. If they cannot be installed, its tests are replaced by one
@@ -32,7 +36,9 @@ export function describeWithOpenAiClients(name: string, tests: (run: RunClient) 
       it('needs clients that are to be installed', () => sayMissing(name, installation.reason));
       return;
     }
-    tests((program, url) => run(join(installation.folder, program), url));
+    tests((program, api, ways) =>
+      run(join(installation.folder, 'run.mjs'), [program, api, JSON.stringify(ways)]),
+    );
   });
 }
 
@@ -75,15 +81,16 @@ function hashOf(files: readonly string[]): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-function run(file: string, url: string): Promise<unknown> {
+function run(file: string, args: readonly string[]): Promise<unknown> {
   return new Promise((resolveRun, reject) => {
     const env = { PATH: process.env['PATH'] };
     execFile(
       process.execPath,
-      [file, url],
+      [file, ...args],
       { env, timeout: RUN_LIMIT_MS },
       (error: ExecFileException | null, stdout, stderr) => {
-        if (error !== null) reject(new Error(`${file} failed: ${stderr}${stdout}`, { cause: error }));
+        if (error !== null)
+          reject(new Error(`${file} ${args.join(' ')} failed: ${stderr}${stdout}`, { cause: error }));
         else resolveRun(JSON.parse(stdout));
       },
     );

@@ -64,3 +64,46 @@ export function hasPty(): boolean {
 function quoted(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
+
+const BASH = '/usr/bin/bash';
+
+/**
+ * typedIntoBash types into a `bash --norc` with the completion of `o3q`. Each text is typed when what the one
+ * before was to show is there. @returns everything that was shown. undefined: this machine lacks bash.
+ */
+export const typedIntoBash =
+  hasPty() && existsSync(BASH)
+    ? async (...steps: readonly [text: string, shows: RegExp][]): Promise<string> => {
+        const define = `o3q() { ${quoted(process.execPath)} ${quoted(PROGRAM)} "$@"; }`;
+        const child = spawn(
+          SCRIPT,
+          ['-q', '-e', '-f', '-c', `stty cols 200 && exec ${BASH} --norc -i`, '/dev/null'],
+          {
+            cwd: tmpdir(),
+            env: { PATH: process.env['PATH'], TERM: 'dumb', PS1: '> ', HISTFILE: '', INPUTRC: '/dev/null' },
+          },
+        );
+        const ready = [`${define}; source <(o3q completion bash); echo re''ady\n`, /^ready/m] as const;
+        const open = [ready, ...steps];
+        let [shown, since] = ['', 0];
+        const timer = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+        const next = (): void => void child.stdin.write(open[0]?.[0] ?? '\u0015exit\n');
+        child.stdout.setEncoding('utf8').on('data', (text: string) => {
+          shown += text;
+          if (open[0]?.[1].test(stripVTControlCharacters(shown.slice(since)).replaceAll('\r', '')) !== true)
+            return;
+          since = shown.length;
+          open.shift();
+          next();
+        });
+        next();
+        await new Promise((resolve, reject) => {
+          child.once('error', reject);
+          child.once('close', resolve);
+        });
+        clearTimeout(timer);
+        if (open.length > 0)
+          throw new Error(`${open[0]?.[1]} was expected in bash, which has shown:\n${shown}`);
+        return shown;
+      }
+    : undefined;
