@@ -99,7 +99,7 @@ export function routesOf({
       { upstream, draining, logger },
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
-    mcpRoute(draining, logger),
+    mcpRoute(queue, draining, logger),
   ];
   return documented(routes, basePath);
 }

@@ -1,7 +1,8 @@
-import { createMcpHandler } from '@modelcontextprotocol/server';
+import { createMcpHandler, type McpRequestContext } from '@modelcontextprotocol/server';
 import type { Response as ExpressResponse } from 'express';
 import { createMcpServer } from '../../src/mcp/server.ts';
 import type { Logger } from '../../src/process/log.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { RedisJobQueue } from '../../src/queue/redis-job-queue.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import { foreignPage } from '../access/authentication.ts';
@@ -13,6 +14,7 @@ import { SSE_KEEP_ALIVE } from '../http/sse.ts';
 import { callMcp } from '../openapi/operations/mcp.ts';
 
 export const MCP_PATH = '/mcp';
+const HOUR_MS = 3_600_000;
 const SSE_TYPE = 'text/event-stream';
 
 /**
@@ -23,7 +25,7 @@ const SSE_TYPE = 'text/event-stream';
  * job stands. Nothing is closed before: a client whose event stream breaks off waits until its own timeout
  * (the official SDKs, 60 s).
  */
-export function mcpRoute(draining: AbortSignal, logger: Logger): Route {
+export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger: Logger): Route {
   const orDraining = createAnySignal(draining);
   return {
     method: 'post',
@@ -32,9 +34,12 @@ export function mcpRoute(draining: AbortSignal, logger: Logger): Route {
     async handle({ queue, headers, body, signal }) {
       // The protocol wants this check at every request, also at one with a key.
       if (provenanceOf(headers) === 'foreign') throw foreignPage();
-      const server = () =>
+      const { completedHours, failedHours } = instance.retention;
+      const server = ({ era }: Pick<McpRequestContext, 'era'>) =>
         createMcpServer({
           queue: new RedisJobQueue(queue),
+          era,
+          retention: { completedMs: completedHours * HOUR_MS, failedMs: failedHours * HOUR_MS },
           userAgent: headers['user-agent'],
           signalFor: orDraining,
           isStopping: () => draining.aborted,

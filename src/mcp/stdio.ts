@@ -26,7 +26,7 @@ export async function serveMcpStdio({ queue, input, output, stop, onError }: Std
     if (stop.aborted) resolve();
     stop.addEventListener('abort', () => resolve(), { once: true });
   });
-  const connection = serveStdio(() => createMcpServer({ queue, onUnexpected: onError }), {
+  const connection = serveStdio(({ era }) => createMcpServer({ queue, era, onUnexpected: onError }), {
     transport: new StdioServerTransport(input, output),
     onerror: onError,
   });

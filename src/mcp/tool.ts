@@ -17,6 +17,8 @@ export interface McpCall {
   isStopping(): boolean;
   /** The time of the server that keeps the jobs, in Unix milliseconds. */
   now(): number;
+  /** Makes a task of a job that has not ended; absent when the client did not declare tasks in this call. */
+  asTask?: (job: JobView) => ToolResult;
   /** Tells the client how far a wait is. It does nothing when the client has not asked to be told. */
   progress(message: string): Promise<void>;
 }

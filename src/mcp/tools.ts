@@ -23,6 +23,8 @@ const READS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true
 const RECENT_MS = 3_600_000;
 /** The most jobs that `check_o3_status` shows without an id. */
 const MOST_CHECKED = 20;
+/** How long a question may take, in seconds, before it is answered with a task. A task costs the client a call. */
+const BEFORE_TASK_S = 1;
 /** How long `cancel_o3` waits for the worker that holds the job, in seconds. It takes at most one. */
 const CANCEL_WAIT_S = 2;
 
@@ -52,7 +54,10 @@ const askO3 = defineTool({
     const { job, isNew } = await ask(question, again, call);
     const note = isNew ? '' : joinedNote(job, call);
     try {
-      return await standing(await waitForEnd(job, seconds, call), call, note);
+      if (call.asTask === undefined) return await standing(await waitForEnd(job, seconds, call), call, note);
+      // There is no progress of a task.
+      const waited = await waitForEnd(job, BEFORE_TASK_S, { ...call, progress: async () => {} });
+      return isFinishedJob(waited.job) ? await standing(waited, call, note) : call.asTask(waited.job);
     } catch (error: unknown) {
       if (refusalFrom(error) === undefined) throw error;
       return stillThere(job, note);

@@ -89,6 +89,11 @@ export class InstanceQueue extends TenantQueue {
     return this.#core.models.defaultModel;
   }
 
+  /** How many hours a finished job can be read. */
+  get retention(): Models['retention'] {
+    return this.#core.models.retention;
+  }
+
   /** The webhooks that still have to be delivered to callers; undefined: none are delivered. */
   get deliveries(): DeliveryQueue | undefined {
     return this.#core.deliveries;

@@ -31,7 +31,8 @@ export const callMcp: Operation = {
     'The Model Context Protocol over streamable HTTP, without sessions: revision 2026-07-28, and the earlier ones ' +
     'from 2024-10-07 on. The tools are `ask_o3`, `check_o3_status`, `get_o3_result`, `list_o3_tasks` and ' +
     '`cancel_o3`. What a model can mend (bad arguments, an unknown job, a used up budget) is a result with ' +
-    '`isError`. A call that ends or breaks never cancels a job.',
+    '`isError`. A call that ends or breaks never cancels a job. A client that declares the extension ' +
+    '`io.modelcontextprotocol/tasks` gets tasks.',
   body: {
     schema: z.union([request, z.array(z.looseObject({ jsonrpc: z.literal('2.0') }))]),
     examples: {

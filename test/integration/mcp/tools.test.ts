@@ -7,7 +7,11 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /** An agent's tools at a real producer, with the official client in each of its ways to speak. */
 
-const KEYS = { alice: 'the-key-of-alice-1234', bob: 'the-key-of-bob-123456' } as const;
+const KEYS = {
+  alice: 'the-key-of-alice-1234',
+  bob: 'the-key-of-bob-123456',
+  carol: 'the-key-of-carol-1234',
+} as const;
 const LONG = Array.from({ length: 1000 }, (_, line) => `Line ${line} of a long proof 🧠.`).join('\n');
 
 let instance: Instance;
@@ -16,6 +20,7 @@ const clients: Client[] = [];
 beforeAll(async () => {
   instance = await startInstance({
     keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
+    models: { tenants: { carol: { weight: 1, dailyBudgetUsd: 0.02, onBudgetExhausted: 'refuse' } } },
     simulator: { answer: ({ text }) => (text.includes('long proof') ? LONG : `Because of ${text}`) },
   });
 });
@@ -178,6 +183,19 @@ it('lets two tenants see nothing of each other', async () => {
   const own = await callTool(bob, 'ask_o3', { question: 'What does alice know?', wait_s: 50 });
   expect(own.job.id).not.toBe(job.id);
   expect(await view(own.job.id, KEYS.bob)).toMatchObject({ tenant: 'bob' });
+});
+
+it('tells an agent whose tenant has used up its budget so, with a sentence for the user', async () => {
+  const client = await connect('pinned', KEYS.carol);
+  await call(instance.url, 'POST', '/jobs?wait=60', {
+    body: { question: 'How much is this?', metadata: { sim_output_tokens: '3000' }, stream: false },
+    headers: { authorization: `Bearer ${KEYS.carol}` },
+  });
+  const refused = await callTool(client, 'ask_o3', { question: 'And one more?' });
+  expect(refused.isError).toBe(true);
+  expect(refused.text).toMatch(
+    /^The daily budget of carol \(\$0\.02\) is used up until midnight UTC: .*It may work again in .*Nothing was bought\. Tell the user what this says\.$/,
+  );
 });
 
 it('writes the name of the agent into the metadata of its jobs', async () => {
