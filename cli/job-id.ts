@@ -1,4 +1,5 @@
 import { oneLine } from '../src/client/terminal-text.ts';
+import { jobIdOf } from '../src/job/ids/response-id.ts';
 import type { JobQueue } from '../src/job/job-queue.ts';
 import type { JobView } from '../src/job/view.ts';
 import type { Terminal } from './display/terminal.ts';
@@ -17,12 +18,13 @@ const SHORTEST = 8;
 const MOST_CANDIDATES = 8;
 
 /**
- * fullId returns the id of the one job whose id begins or ends with a text. A text that fits no job is
+ * fullId returns the id of the one job whose id, or whose response's id, begins or ends with a text. A text that fits no job is
  * returned as it is, so that the command's own call says that there is no such job.
  *
  * @throws {UsageError} when it fits several jobs.
  */
-export async function fullId(client: Pick<JobQueue, 'list'>, part: string): Promise<string> {
+export async function fullId(client: Pick<JobQueue, 'list'>, named: string): Promise<string> {
+  const part = jobIdOf(named) ?? named;
   if (isWholeId(part) || part === '') return part;
   const limit = MOST_CANDIDATES + 1;
   const jobs: JobView[] = [];

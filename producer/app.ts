@@ -53,6 +53,8 @@ export interface AppOptions {
    * the headers, a failure can no longer be an HTTP error. Default: what the door of the call says.
    */
   headersMs?: number;
+  /** See MountOptions. */
+  keepAliveMs?: number;
   /** The longest body, in MB. */
   maxBodyMb: number;
   /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
@@ -129,7 +131,8 @@ export function createApp({
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
   const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
-  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { json, queueFor, openStreams });
+  const mount = (some: readonly Route[]): void =>
+    mountRoutes(app, some, { json, queueFor, openStreams, keepAliveMs: options.keepAliveMs });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));

@@ -28,6 +28,8 @@ export interface ProducerOptions extends Models {
   http?: Partial<HttpConfig>;
   /** See AppOptions. */
   headersMs?: number;
+  /** See MountOptions. */
+  keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
   logger: Logger;
@@ -74,6 +76,7 @@ function producerOn(
     keys = [],
     http,
     headersMs,
+    keepAliveMs,
     upstream,
     logger,
     ...models
@@ -95,6 +98,7 @@ function producerOn(
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
+    ...(keepAliveMs !== undefined && { keepAliveMs }),
     maxBodyMb,
     ...(upstream !== undefined && { upstream }),
     logger,

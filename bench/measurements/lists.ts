@@ -1,4 +1,5 @@
 import { percentile } from '../../chaos/fleet/timing.ts';
+import type { JobPage } from '../../src/job/view.ts';
 import { type BenchStage, type Measurement, scaled } from '../measurement.ts';
 import type { FigureName } from '../report/figures.ts';
 import { growTo } from '../rig/finished-jobs.ts';
@@ -9,6 +10,9 @@ import { OUR_MODEL, withRig } from '../rig/rig.ts';
 const REAL_JOBS = 100;
 const READS = 200;
 const WARM_UP_READS = 100;
+/** A search may take its whole time, 300 ms. */
+const SEARCHES = 10;
+const SEARCH = '/jobs?q=in-no-question';
 /** How many finished jobs there are, and how the figures call it. */
 const SIZES = [
   { jobs: 1000, suffix: '1k' },
@@ -63,7 +67,7 @@ export const lists: Measurement = {
           for (const [name, path] of Object.entries(PAGES)) {
             const times: number[] = [];
             for (let i = 0; i < scaled(stage, READS, 5); i += 1) {
-              times.push(await read(stage, ours.url, path, ids[i % ids.length]));
+              times.push((await read(stage, ours.url, path, ids[i % ids.length])).ms);
             }
             tally.add(
               `${name as keyof typeof PAGES}${suffix}` satisfies FigureName,
@@ -71,13 +75,26 @@ export const lists: Measurement = {
               percentile(times, 0.5),
             );
           }
+          const [times, counts]: [number[], number[]] = [[], []];
+          for (let i = 0; i < scaled(stage, SEARCHES, 2); i += 1) {
+            const { ms, text } = await read(stage, ours.url, SEARCH);
+            times.push(ms);
+            counts.push((JSON.parse(text) as JobPage).searched?.jobs ?? 0);
+          }
+          tally.add(`search${suffix}`, 'ours', percentile(times, 0.5));
+          tally.add(`searched${suffix}`, 'ours', percentile(counts, 0.5));
         }
       }
     }),
 };
 
-/** Reads a page. @returns how long it took, in milliseconds. */
-async function read({ signal }: BenchStage, url: string, path: string, id = ''): Promise<number> {
+/** Reads a page. @returns its text, and how long it took, in milliseconds. */
+async function read(
+  { signal }: BenchStage,
+  url: string,
+  path: string,
+  id = '',
+): Promise<{ ms: number; text: string }> {
   const startedAt = performance.now();
   const answer = await fetch(new URL(path.replace(':id', id), url), {
     headers: { accept: 'text/html, application/json' },
@@ -85,7 +102,7 @@ async function read({ signal }: BenchStage, url: string, path: string, id = ''):
   });
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`expected 200 from ${path}, got ${answer.status}: ${text}`);
-  return performance.now() - startedAt;
+  return { ms: performance.now() - startedAt, text };
 }
 
 async function usedKb(redis: { info(section: string): Promise<string> }): Promise<number> {

@@ -74,9 +74,9 @@ export function hasUpstream({ openai }: Config): boolean {
 
 /** configuredUpstream returns the upstream of the configuration. */
 export function configuredUpstream({
-  openai: { apiKey, baseUrl, webhookSecret },
+  openai: { apiKey, baseUrl, proxy, webhookSecret },
 }: Config): WorkerOptions['upstream'] {
-  return { apiKey, baseUrl, webhooks: webhookSecret !== undefined };
+  return { apiKey, baseUrl, proxy, webhooks: webhookSecret !== undefined };
 }
 
 /**

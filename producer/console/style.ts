@@ -87,7 +87,10 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 progress { display: block; width: 100%; height: 0.75rem; margin-top: 0.25rem; }
 meter { display: block; width: 100%; min-width: 4rem; height: 0.75rem; }
 .filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 1rem 0; }
-.filters > a { padding: 0.375rem 0; }
+.filters > details { margin: 0; }
+.filters > :is(a, details:not([open])), .actions > :is(a, .quiet) { padding: 0.4375rem 0; }
+:is(button, select, input):not([type="checkbox"]) { min-height: 2.375rem; }
+.bar button { min-height: 0; }
 .head .filters { margin: 0; }
 mark { background: var(--late); color: var(--ground); border-radius: 0.125rem; }
 .field { display: block; margin: 0.75rem 0; }
@@ -107,6 +110,9 @@ dialog h2 { margin-top: 0; }
 .keys dt { flex: 0 0 4.5rem; }
 .keys dd { margin: 0; }
 kbd { font: inherit; font-family: ui-monospace, monospace; padding: 0 0.375rem; border: 1px solid var(--line); border-radius: 0.25rem; background: var(--raised); }
+@media (max-width: 70rem) {
+  .list .id { display: none; }
+}
 @media (max-width: 40rem) {
   .lesser { display: none; }
   .list.plain :is(td, th) { white-space: normal; overflow-wrap: anywhere; padding-right: 0.5rem; }

@@ -13,6 +13,8 @@ export interface MountOptions {
   json: JsonBodies;
   queueFor: QueueFor;
   openStreams: OpenStreams;
+  /** The time between two keep-alives of a stream, in milliseconds. Default 15,000. */
+  keepAliveMs?: number | undefined;
 }
 
 /** mountRoutes makes an app serve the routes, and refuse the other methods of their paths. */
@@ -32,7 +34,7 @@ function bodyParserOf({ rawBodyLimit: limit }: Route, json: JsonBodies): Request
   return json.read;
 }
 
-function handlerOf(route: Route, { json, queueFor, openStreams }: MountOptions): RequestHandler {
+function handlerOf(route: Route, { json, queueFor, openStreams, keepAliveMs }: MountOptions): RequestHandler {
   return async (request, response) => {
     let signal: AbortSignal | undefined;
     const goneSignal = (): AbortSignal => {
@@ -58,7 +60,7 @@ function handlerOf(route: Route, { json, queueFor, openStreams }: MountOptions):
       caller: callerOf(response),
       queue: queueFor(response),
     });
-    await send(reply, response);
+    await send(reply, response, keepAliveMs);
   };
 }
 
@@ -76,13 +78,13 @@ function signalOf(response: Response): AbortSignal {
   return gone.signal;
 }
 
-async function send(reply: Reply, response: Response): Promise<void> {
+async function send(reply: Reply, response: Response, keepAliveMs: number | undefined): Promise<void> {
   const { status, headers, body, json, stream, sent } = reply;
   if (sent !== undefined) response.once('finish', sent);
   if (headers !== undefined) response.set(headers);
   if (headers?.['location'] !== undefined) response.set('location', addressOf(response, headers['location']));
   response.statusCode = status;
-  if (stream !== undefined) return sendStream(stream, response);
+  if (stream !== undefined) return sendStream(stream, response, keepAliveMs);
   const content = json ?? (body === undefined ? undefined : stringifyExact(body));
   if (content === undefined) response.end();
   else sendJson(content, response);

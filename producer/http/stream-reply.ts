@@ -15,6 +15,7 @@ const KEEP_ALIVE_MS = 15_000;
 export async function sendStream(
   { contentType, chunks, keepAlive }: ReplyStream,
   response: Response,
+  keepAliveMs = KEEP_ALIVE_MS,
 ): Promise<void> {
   response.set({
     'content-type': contentType,
@@ -26,7 +27,7 @@ export async function sendStream(
   const beat = setInterval(() => {
     // A client that does not read gets no keep-alives, which would fill the buffer.
     if (!response.writableNeedDrain) response.write(keepAlive);
-  }, KEEP_ALIVE_MS);
+  }, keepAliveMs);
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   try {

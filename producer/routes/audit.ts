@@ -1,19 +1,11 @@
-import { z } from 'zod';
-import { auditPage, ENTRIES_PER_PAGE } from '../../src/audit/audit.ts';
+import { auditPage, auditQuery, ENTRIES_PER_PAGE } from '../../src/audit/audit.ts';
 import { checkedInput } from '../../src/errors/input.ts';
 import type { Route } from '../http/route.ts';
 import type { Operation } from '../openapi/operation.ts';
 import { listQuery } from './job-queries.ts';
 
-/** auditQuery checks the query of the audit log. */
-export const auditQuery = z.strictObject({
-  since: listQuery.shape.since.describe('Acts at this time or later.'),
+const routeQuery = auditQuery.extend({
   limit: listQuery.shape.limit.describe(`Entries per page; default ${ENTRIES_PER_PAGE}.`),
-  cursor: z
-    .string()
-    .regex(/^\d{1,16}-\d{1,16}$/, 'expected the next_cursor of an earlier page')
-    .optional()
-    .describe('`next_cursor` of the page before.'),
 });
 
 const listAudit: Operation = {
@@ -23,7 +15,7 @@ const listAudit: Operation = {
   description:
     'Cancels, retries and deletions of jobs, actions, resumes of models, and logins, with what each did, kept for ' +
     '90 days. A tenant reads its own acts and those on its jobs; `admin` reads all.',
-  query: auditQuery,
+  query: routeQuery,
   answers: { 200: { description: 'A page', content: { schema: auditPage } } },
   problems: ['redis_unavailable'],
 };
@@ -35,7 +27,7 @@ export function auditRoute(): Route {
     path: '/audit',
     operation: listAudit,
     async handle({ queue, query }) {
-      return { status: 200, body: await queue.audit(checkedInput('query', query, auditQuery)) };
+      return { status: 200, body: await queue.audit(checkedInput('query', query, routeQuery)) };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { checkedInput } from '../errors/input.ts';
 import { iso } from '../model-queue/job-view.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { serverTime } from '../redis/server-time.ts';
@@ -41,6 +42,35 @@ export const auditPage = z
 
 export type AuditEntry = z.infer<typeof auditEntry>;
 export type AuditPage = z.infer<typeof auditPage>;
+
+/** The most entries of a page. */
+const MOST_PER_PAGE = 100;
+
+/** auditQuery is the schema of an AuditQuery. */
+export const auditQuery = z.strictObject({
+  since: z.iso
+    .datetime({
+      offset: true,
+      error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
+    })
+    .optional()
+    .describe('Acts at this time or later.'),
+  limit: z.int().min(1).max(MOST_PER_PAGE).optional(),
+  cursor: z
+    .string()
+    .regex(/^\d{1,16}-\d{1,16}$/, 'expected the next_cursor of an earlier page')
+    .optional()
+    .describe('`next_cursor` of the page before.'),
+});
+
+/**
+ * checkAuditQuery checks the query of the audit log.
+ *
+ * @throws {QueueError} `invalid_request`, with every flaw.
+ */
+export function checkAuditQuery(query: AuditQuery): void {
+  checkedInput('query', query, auditQuery);
+}
 
 /** Act is an act that is written into the audit log. */
 export interface Act extends Omit<AuditEntry, 'at'> {

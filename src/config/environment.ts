@@ -5,6 +5,7 @@ import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
 import { type FileConfig, readConfigFile } from './file.ts';
+import type { ProxyAddresses } from './upstream-address.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -32,6 +33,7 @@ export interface Config extends FileConfig {
   readonly openai: {
     readonly apiKey: string | undefined;
     readonly baseUrl: string | undefined;
+    readonly proxy: ProxyAddresses;
     /** The secret that verifies OpenAI's webhooks; undefined: OpenAI sends none. */
     readonly webhookSecret: string | undefined;
   };
@@ -64,6 +66,15 @@ export const VARIABLES = {
       'the key of the upstream, for workers; on producers for `/v1/responses/input_tokens` and `/compact` only',
   },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
+  HTTPS_PROXY: {
+    default: '',
+    meaning: 'the URL of a proxy on the way to an upstream of `https://`; in small letters it counts first',
+  },
+  HTTP_PROXY: { default: '', meaning: 'the same for an upstream of `http://`' },
+  NO_PROXY: {
+    default: '',
+    meaning: 'hosts that are reached without a proxy, separated by commas; `*`: all; this machine always',
+  },
   OPENAI_WEBHOOK_SECRET: {
     default: '',
     meaning: 'what OpenAI signs its webhooks with, for producers and workers; unset: no webhooks',
@@ -154,6 +165,9 @@ const environmentSchema = z.object({
     .regex(/^[\x21-\x7e]+$/, 'expected a key of printable ASCII characters without spaces')
     .optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
+  HTTPS_PROXY: httpUrl.optional(),
+  HTTP_PROXY: httpUrl.optional(),
+  NO_PROXY: z.string().optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
   O3Q_SIGNING_SECRET: signingSecret.optional(),
   O3Q_CONFIG: z.string().optional(),
@@ -176,15 +190,16 @@ const environmentSchema = z.object({
  *
  * @throws {ConfigError} with all problems of the variables and of the file.
  */
-export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+export function readConfig(variables: NodeJS.ProcessEnv = process.env): Config {
+  const environment = withProxies(variables);
   const flaws = unknownVariables(environment);
-  const variables = environmentSchema.safeParse(withoutEmpty(environment), { reportInput: true });
-  if (!variables.success) flaws.push(...variableFlaws(variables.error, environment));
+  const parsed = environmentSchema.safeParse(withoutEmpty(environment), { reportInput: true });
+  if (!parsed.success) flaws.push(...variableFlaws(parsed.error, environment));
   const file = readConfigFile(environment['O3Q_CONFIG'] || undefined);
   if ('flaws' in file) flaws.push(...file.flaws);
-  if (!variables.success || 'flaws' in file || flaws.length > 0) throw new ConfigError(flaws);
+  if (!parsed.success || 'flaws' in file || flaws.length > 0) throw new ConfigError(flaws);
 
-  const values = variables.data;
+  const values = parsed.data;
   return deepFreeze({
     redisUrl: values.REDIS_URL,
     redisBinary: values.O3Q_REDIS_BIN,
@@ -201,6 +216,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     openai: {
       apiKey: values.OPENAI_API_KEY,
       baseUrl: values.OPENAI_BASE_URL,
+      proxy: { http: values.HTTP_PROXY, https: values.HTTPS_PROXY, except: values.NO_PROXY },
       webhookSecret: values.OPENAI_WEBHOOK_SECRET,
     },
     ...file,
@@ -212,7 +228,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
  * in the URL (encoded) and decoded.
  */
 export function secretsOf({ redisUrl = '', openai, keys, signingSecret = '' }: Config): string[] {
-  const written = [redisUrl, openai.baseUrl ?? ''].map(
+  const { baseUrl = '', proxy } = openai;
+  const written = [redisUrl, baseUrl, proxy.http ?? '', proxy.https ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
   );
   const callers = keys.map(({ secret }) => secret);
@@ -227,6 +244,13 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
+}
+
+/** withProxies prefers `https_proxy` to `HTTPS_PROXY`, and so on, as curl does. */
+function withProxies(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const small = (name: string) => environment[name.toLowerCase()] || environment[name];
+  const names = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
+  return { ...environment, ...Object.fromEntries(names.map((name) => [name, small(name)])) };
 }
 
 /**

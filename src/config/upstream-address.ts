@@ -4,6 +4,18 @@ export interface UpstreamAddress {
   readonly apiKey: string | undefined;
   /** undefined: OpenAI. */
   readonly baseUrl: string | undefined;
+  /** The proxies on the way to it. Default: none. */
+  readonly proxy?: ProxyAddresses;
+}
+
+/** ProxyAddresses are the URLs of HTTP proxies. */
+export interface ProxyAddresses {
+  /** The proxy for an upstream of `http://`. */
+  readonly http: string | undefined;
+  /** The proxy for an upstream of `https://`. */
+  readonly https: string | undefined;
+  /** The hosts that are reached directly, separated by commas; `*`: all of them. */
+  readonly except: string | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
+import { jobIdOf } from '../job/ids/response-id.ts';
 import { isFinishedJob } from '../job/job.ts';
 import { jobIdRefusal } from '../job/job-queue.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
@@ -119,9 +120,11 @@ export function notFinished(id: string, status: string): QueueError {
 }
 
 /**
- * splitId separates the model from the id of another BullMQ client's job: `o3:7`. Our own ids have no model.
+ * splitId returns the id inside BullMQ of the job that an id stands for, which may be that of its response. It
+ * separates the model from the id of another BullMQ client's job: `o3:7`. Our own ids have no model.
  */
 export function splitId(id: string): [model: string | undefined, bullId: string] {
-  const match = /^([^:]+):(\d+)$/.exec(id);
-  return match === null ? [undefined, id] : [match[1], match[2] ?? ''];
+  const jobId = jobIdOf(id) ?? id;
+  const match = /^([^:]+):(\d+)$/.exec(jobId);
+  return match === null ? [undefined, jobId] : [match[1], match[2] ?? ''];
 }

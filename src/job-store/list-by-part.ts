@@ -1,4 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
+import { withoutPrefix } from '../job/ids/response-id.ts';
 import type { JobQuery } from '../job/job-queue.ts';
 import type { JobPage, JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -69,12 +70,14 @@ async function scan(
   model: string,
   part: string,
 ): Promise<[next: string, entries: IndexEntry[]]> {
-  const pattern = `*${part.replace(/[\\*?[\]^]/g, '\\$&')}*`;
+  const rest = withoutPrefix(part);
+  const pattern = `*${rest.replace(/[\\*?[\]^]/g, '\\$&')}*`;
   const [next, flat] = await redis.zscan(key, place, 'MATCH', pattern, 'COUNT', SCANNED_AT_ONCE);
   const entries: IndexEntry[] = [];
   for (let i = 0; i < flat.length; i += 2) {
     const id = flat[i] ?? '';
-    if (hasPart(id, part)) entries.push({ model, id, createdAt: Number(flat[i + 1]) });
+    if (hasPart(id, part) || (rest !== part && id.startsWith(`${PREFIX}${rest}`)))
+      entries.push({ model, id, createdAt: Number(flat[i + 1]) });
   }
   return [next, entries];
 }

@@ -147,10 +147,24 @@ function textOf(data: string): string {
 function excerptOf(text: string, needle: string): string | undefined {
   const at = text.toLowerCase().indexOf(needle);
   if (at === -1) return undefined;
-  const [from, to] = [Math.max(0, at - BEFORE), at + needle.length + AFTER];
+  const end = at + needle.length;
+  const [first, last] = [at - BEFORE, end + AFTER];
+  // Whole words, if there are blanks beside the match.
+  const from = first <= 0 ? 0 : afterBlank(text, first, at);
+  const to = last >= text.length ? text.length : beforeBlank(text, last, end);
   // An emoji may have been cut in half.
   const words = text.slice(from, to).replace(/^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g, '');
   return `${from > 0 ? '…' : ''}${words}${to < text.length ? '…' : ''}`;
+}
+
+function afterBlank(text: string, from: number, most: number): number {
+  const blank = text.indexOf(' ', from);
+  return blank === -1 || blank >= most ? from : blank + 1;
+}
+
+function beforeBlank(text: string, to: number, least: number): number {
+  const blank = text.lastIndexOf(' ', to);
+  return blank < least ? to : blank;
 }
 
 function withSingleBlanks(text: string): string {

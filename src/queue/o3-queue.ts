@@ -1,4 +1,5 @@
 import { abortable } from '../async/abortable.ts';
+import { type AuditPage, type AuditQuery, checkAuditQuery } from '../audit/audit.ts';
 import { defaultModels } from '../config/file.ts';
 import { refusalOf, shown } from '../errors/input.ts';
 import type { CallOptions, JobQueue } from '../job/job-queue.ts';
@@ -38,6 +39,15 @@ export class O3Queue extends RedisJobQueue {
    */
   async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
     return abortable(signalOf(options), () => this.#queue.usage(query));
+  }
+
+  /**
+   * Reads a page of the audit log: who has done what, newest first.
+   * @throws {QueueError} `invalid_request`
+   */
+  async audit(query: AuditQuery = {}, options: CallOptions = {}): Promise<AuditPage> {
+    checkAuditQuery(query);
+    return abortable(signalOf(options), () => this.#queue.audit(query));
   }
 
   /** Lists each configured model with its limits and its state. */

@@ -2,6 +2,7 @@ import { O3Client } from '../../src/client/o3-client.ts';
 import type { JobEvent } from '../../src/job/event.ts';
 import type { JobQueue } from '../../src/job/job-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Instance, startInstance } from '../support/worlds/instance.ts';
 import { describeJobQueue } from './job-queue.suite.ts';
 import { describeEnqueue } from './job-queue-enqueue.suite.ts';
@@ -88,15 +89,29 @@ it.each<[string, () => unknown, string]>([
   expect(make).not.toThrow(/secret/);
 });
 
-it.each(['usage', 'models', 'resume'] as const)(
+it('O3Client and O3Queue read the same audit log, and refuse the same queries', async () => {
+  const { id } = await queue.enqueue({ question: 'Why?' });
+  await queue.cancel(id);
+  await eventually(async () =>
+    expect((await queue.audit({ limit: 1 })).entries).toMatchObject([{ what: 'job.cancel', subject: id }]),
+  );
+  expect(await client.audit()).toEqual(await queue.audit());
+  for (const one of [client, queue]) {
+    await expect(one.audit({ limit: 0 })).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(one.audit({ since: 'yesterday' })).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(one.audit({ cursor: 'x' })).rejects.toMatchObject({ code: 'invalid_request' });
+  }
+});
+
+it.each(['usage', 'audit', 'models', 'resume'] as const)(
   '%s refuses unknown options, as every other method does',
   async (method) => {
     for (const one of [client, queue]) {
       const call =
         method === 'models'
           ? one.models({ timeout: 1 } as object)
-          : method === 'usage'
-            ? one.usage({}, { timeout: 1 } as object)
+          : method === 'usage' || method === 'audit'
+            ? one[method]({}, { timeout: 1 } as object)
             : one.resume('o3', { timeout: 1 } as object);
       await expect(call).rejects.toMatchObject({ code: 'invalid_request', flaws: [{ path: 'timeout' }] });
     }

@@ -1,8 +1,8 @@
 import OpenAI, { APIError } from 'openai';
-import { Agent } from 'undici';
 import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { createTurns, type Turns } from '../../src/async/turns.ts';
-import { baseOf, maskOf } from '../../src/config/upstream-address.ts';
+import { baseOf, maskOf, type ProxyAddresses } from '../../src/config/upstream-address.ts';
+import { createUpstreamAgent } from '../../src/config/upstream-agent.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
@@ -68,6 +68,8 @@ export interface UpstreamOptions {
   apiKey: string | undefined;
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
+  /** The proxies on the way to it. Default: none. */
+  proxy?: ProxyAddresses;
   patience?: Partial<Patience>;
   /** The largest answer, in bytes. Default 64 MiB. */
   largestAnswerBytes?: number;
@@ -115,7 +117,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   // the SDK's timeout says, and the SDK would then buy again:
   // https://github.com/openai/openai-node/issues/2153. This agent has no time limits, because the attempt sets
   // them.
-  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  const agent = createUpstreamAgent(options.proxy, { headersTimeout: 0, bodyTimeout: 0 });
   const reading = {
     largestBytes: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
     masked: maskOf(apiKey),
@@ -163,7 +165,9 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     };
   };
   const create = createCreateCall(send, patience);
-  const ending = createEndingCalls(client.responses, (reply) => textOf(asReply(reply), reading));
+  const ending = createEndingCalls(client.responses, options.proxy, (reply) =>
+    textOf(asReply(reply), reading),
+  );
 
   const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
   const lookups = createTurns(LOOKUPS);

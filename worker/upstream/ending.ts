@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent } from 'undici';
+import type { ProxyAddresses } from '../../src/config/upstream-address.ts';
+import { createUpstreamAgent } from '../../src/config/upstream-agent.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
@@ -38,9 +39,13 @@ interface SdkCalls {
 }
 
 /** @param textOf reads a reply. */
-export function createEndingCalls(sdk: SdkCalls, textOf: (reply: Response) => Promise<string>): EndingCalls {
+export function createEndingCalls(
+  sdk: SdkCalls,
+  proxy: ProxyAddresses | undefined,
+  textOf: (reply: Response) => Promise<string>,
+): EndingCalls {
   // A small pool: streams hold the other connections, and each of a hundred cancels would open one more.
-  const agent = new Agent({ connections: CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
+  const agent = createUpstreamAgent(proxy, { connections: CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const fetchOptions = { dispatcher: agent } as object;
   const call = (name: keyof SdkCalls, id: string, headers: UpstreamHeaders): Promise<string> =>
     withConnection(undefined, ANSWER_MS, async ({ signal }) =>

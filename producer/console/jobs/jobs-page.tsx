@@ -105,7 +105,9 @@ function Table({
               Cost
             </th>
           )}
-          <th scope="col">Id</th>
+          <th scope="col" class="id">
+            Id
+          </th>
         </tr>
       </thead>
       <tbody>
@@ -129,7 +131,7 @@ function Table({
             </td>
             {hasTimes && <td class="number">{'duration_ms' in job ? durationText(job.duration_ms) : ''}</td>}
             {hasCosts && <td class="number">{job.cost_usd === null ? '' : formatUsd(job.cost_usd)}</td>}
-            <td>
+            <td class="id">
               <code>{shortId(job.id)}</code>
             </td>
           </tr>

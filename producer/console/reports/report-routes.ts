@@ -1,11 +1,11 @@
 import { type Response, Router } from 'express';
 import { cachedRead } from '../../../src/async/cached-read.ts';
+import { auditQuery } from '../../../src/audit/audit.ts';
 import { checkedInput } from '../../../src/errors/input.ts';
 import type { Failures } from '../../../src/overview/failures.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { QueueFor } from '../../access/caller.ts';
 import { usageQuery } from '../../openapi/operations/usage.ts';
-import { auditQuery } from '../../routes/audit.ts';
 import type { Document } from '../document.tsx';
 import { visitorOf } from '../navigation.tsx';
 import { auditPage } from './audit-page.tsx';

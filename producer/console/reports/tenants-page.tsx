@@ -82,5 +82,6 @@ function Share({ tokens, of }: { tokens: number; of: number | undefined }) {
 }
 
 function megabytes(bytes: number): string {
-  return `${numberText(Math.round((bytes / BYTES_PER_MB) * 10) / 10)} MB`;
+  const tenths = Math.round((bytes / BYTES_PER_MB) * 10);
+  return tenths === 0 && bytes > 0 ? 'under 0.1 MB' : `${numberText(tenths / 10)} MB`;
 }

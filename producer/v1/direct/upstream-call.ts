@@ -1,5 +1,6 @@
-import { Agent, type Dispatcher, fetch } from 'undici';
+import { fetch } from 'undici';
 import { baseOf, maskOf, type UpstreamAddress } from '../../../src/config/upstream-address.ts';
+import { createUpstreamAgent } from '../../../src/config/upstream-agent.ts';
 import { type Failure, failureFromRefusal } from '../../../src/errors/failure.ts';
 import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import { isJsonObject } from '../../../src/job/exact-json.ts';
@@ -54,7 +55,11 @@ export function createUpstreamCall(upstream: UpstreamAddress, draining: AbortSig
   const { baseURL = OPENAI, defaultQuery = {} } = baseOf(upstream.baseUrl);
   const query = new URLSearchParams(defaultQuery).toString();
   const masked = maskOf(upstream.apiKey);
-  const agent = new Agent({ connections: CONNECTIONS, headersTimeout: 0, bodyTimeout: 0 });
+  const agent = createUpstreamAgent(upstream.proxy, {
+    connections: CONNECTIONS,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
   draining.addEventListener('abort', () => void agent.close().catch(() => {}), { once: true });
   return async ({ path, body, headers, upstreamModel, timeoutMs, signal }) => {
     const late = AbortSignal.timeout(timeoutMs);
@@ -70,7 +75,7 @@ export function createUpstreamCall(upstream: UpstreamAddress, draining: AbortSig
         },
         // A redirect would turn the call into a GET.
         redirect: 'manual',
-        dispatcher: agent as Dispatcher,
+        dispatcher: agent,
         signal: signal === undefined ? late : AbortSignal.any([late, signal]),
       });
       const text = masked(await textOf(reply.body));

@@ -148,8 +148,8 @@ it('a search for text looks through whole questions, shows what it found, and sa
     too_large: 0,
     excerpts: {
       [`o3:${job.id}`]: 'Größe des index?',
-      [messages.id]: '…dding. Padding. Padding. Padding. Which INDEX?',
-      [long.id]: '…g. Padding. Why does Postgres ignore my Index?',
+      [messages.id]: '…Padding. Padding. Padding. Which INDEX?',
+      [long.id]: '…Padding. Why does Postgres ignore my Index?',
     },
   });
   expect(idsOf(await page('?q=ignore%20my%20index'))).toEqual([long.id]);

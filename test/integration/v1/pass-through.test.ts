@@ -88,6 +88,19 @@ describe.each([
   });
 });
 
+it('names earlier responses by the upstream’s ids, however the caller has named them', async () => {
+  const { id } = await client.responses.create({ model: 'o3', input: 'First?' });
+  const cache = { mode: 'explicit', comparison_response_id: id.replace('resp_', 'job_') };
+  const body = { ...EVERYTHING, previous_response_id: id, prompt_cache_options: cache };
+  const answer = await client.post<Response>('/responses', { body }).asResponse();
+  expect(await answer.json()).toMatchObject({ previous_response_id: id });
+  await sold(2);
+  expect(bodyOf(1)).toMatchObject({
+    previous_response_id: 'resp_upstream1',
+    prompt_cache_options: { ...cache, comparison_response_id: 'resp_upstream1' },
+  });
+});
+
 describe('an answer', () => {
   it('reaches the caller with every field of the upstream’s answer, under an id of this queue', async () => {
     const input = [{ role: 'user' as const, content: 'Back?' }];

@@ -35,6 +35,8 @@ export interface InstanceOptions {
   upstream?: Partial<UpstreamOptions>;
   /** See AppOptions. Default: as in production. */
   headersMs?: number;
+  /** See MountOptions. Default: as in production. */
+  keepAliveMs?: number;
   /** Replaces parts of the producer's upstream; null: it has none. Default: the workers' upstream. */
   producerUpstream?: Partial<UpstreamAddress> | null;
 }
@@ -82,6 +84,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     ...(options.keys !== undefined && { keys: options.keys }),
     ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
+    ...(options.keepAliveMs !== undefined && { keepAliveMs: options.keepAliveMs }),
     upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
   });
   const workers: O3Worker[] = [];

@@ -26,6 +26,15 @@ describe('a part of an id', () => {
     expect(await fullIds(client, ['ord', '1234', 'order-17'])).toEqual(['order-17', own('abcd1234')]);
   });
 
+  it('may be the id of the response or of the chat completion of a job', async () => {
+    const { client, asked } = instanceWith();
+    const digits = 'abcd1234'.padStart(32, '0');
+    for (const id of [`resp_${digits}`, `chatcmpl-${digits}`])
+      expect(await fullId(client, id)).toBe(own('abcd1234'));
+    expect(await fullId(client, `resp_x${Buffer.from('o3:7').toString('hex')}`)).toBe('o3:7');
+    expect(asked).toEqual(['o3:7']);
+  });
+
   it('is looked for on further pages while there are any', async () => {
     const pages: JobPage[] = [
       { jobs: [], next_cursor: 'second' },

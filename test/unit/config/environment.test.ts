@@ -3,6 +3,8 @@ import { readConfig, VARIABLES } from '../../../src/config/environment.ts';
 import { ConfigError } from '../../../src/errors/setup-error.ts';
 import { DEFAULTS, flawsIn, messageOf, useConfigFiles, WEBHOOK_SECRET } from '../../support/config-files.ts';
 
+const NO_PROXY = { http: undefined, https: undefined, except: undefined };
+
 const file = useConfigFiles();
 
 describe('the variables', () => {
@@ -20,7 +22,7 @@ describe('the variables', () => {
       concurrency: 2000,
       shutdownMs: 10_000,
       logLevel: 'info',
-      openai: { apiKey: undefined, baseUrl: undefined, webhookSecret: undefined },
+      openai: { apiKey: undefined, baseUrl: undefined, proxy: NO_PROXY, webhookSecret: undefined },
       signingSecret: undefined,
     });
     expect(readClientConfig({})).toEqual({ url: 'http://127.0.0.1:3000', apiKey: undefined });
@@ -59,7 +61,12 @@ describe('the variables', () => {
       host: '0.0.0.0',
       port: 0,
       keys: [{ name: 'admin', secret: 'correct-horse-battery' }],
-      openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1', webhookSecret: 'whsec_1234' },
+      openai: {
+        apiKey: 'sk-1234',
+        baseUrl: 'https://example.test/v1',
+        proxy: NO_PROXY,
+        webhookSecret: 'whsec_1234',
+      },
       signingSecret: WEBHOOK_SECRET,
       allowPrivateWebhooks: true,
       defaultModel: 'mini',
@@ -168,5 +175,26 @@ describe('the variables', () => {
     ]) {
       expect(said).toContain(part);
     }
+  });
+});
+
+describe('the proxies on the way to the upstream', () => {
+  it('may be named in capitals or in small letters, which count first', () => {
+    const capitals = { HTTPS_PROXY: 'http://big:3128', HTTP_PROXY: 'http://plain:3128', NO_PROXY: 'a,b' };
+    const { proxy } = readConfig(capitals).openai;
+    expect(proxy).toEqual({ https: 'http://big:3128', http: 'http://plain:3128', except: 'a,b' });
+    const small = { https_proxy: 'http://small:3128', no_proxy: '*', http_proxy: '' };
+    expect(readConfig({ ...capitals, ...small }).openai.proxy).toEqual({
+      https: 'http://small:3128',
+      http: 'http://plain:3128',
+      except: '*',
+    });
+  });
+
+  it('are refused in one message, without their passwords', () => {
+    expect(flawsIn({ https_proxy: 'proxy:3128', HTTP_PROXY: 'socks5://me:secret@proxy' })).toEqual([
+      'HTTPS_PROXY: expected a URL that begins with http:// or https://, got "proxy:3128"',
+      'HTTP_PROXY: expected a URL that begins with http:// or https://',
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
-import type { Agent, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import type { AdvertisedLimits } from '../../../src/quota/quota.ts';
 import { AnswerTooLargeError } from '../errors.ts';
@@ -22,7 +22,10 @@ type FetchInit = FetchOptions & { method: string; headers: Headers; body?: strin
  * because the SDK would drop any other body. It follows no redirect, because that would turn a create into a
  * GET.
  */
-export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>): typeof globalThis.fetch {
+export function fetchThrough(
+  agent: Dispatcher,
+  { masked }: Pick<Reading, 'masked'>,
+): typeof globalThis.fetch {
   let hasAnswered = false;
   const fetch = async (url: string, init: FetchInit): Promise<Reply | Response> => {
     const { dispatcher = agent, wire = { isSent: false }, method, headers, body, signal } = init;
