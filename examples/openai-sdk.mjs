@@ -41,3 +41,12 @@ console.log();
 // In the foreground: held open for as long as the model thinks, and bought once however often the SDK tries.
 const waited = await client.responses.create({ model: 'o3', input: 'Why is grass not blue?' });
 console.log(waited.output_text);
+
+// As a chat, for programs that know no responses. It is a response all the same, and as durable.
+const chat = await client.chat.completions.create({
+  model: 'o3',
+  messages: [{ role: 'user', content: 'Why is snow not blue?' }],
+  stream: true,
+});
+for await (const { choices } of chat) process.stdout.write(choices[0]?.delta.content ?? '');
+console.log();

@@ -31,3 +31,10 @@ print()
 
 # In the foreground: held open for as long as the model thinks, and bought once however often the SDK tries.
 print(client.responses.create(model="o3", input="Why is grass not blue?").output_text)
+
+# As a chat, for programs that know no responses. It is a response all the same, and as durable.
+for chunk in client.chat.completions.create(
+    model="o3", messages=[{"role": "user", "content": "Why is snow not blue?"}], stream=True
+):
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()

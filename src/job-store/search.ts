@@ -24,6 +24,8 @@ export interface SearchOptions {
 const STEP = 50;
 /** How many jobs one script looks at. Redis does nothing else meanwhile: it takes about a millisecond. */
 const LOOKED_AT_ONCE = 500;
+/** The same for a search for text, whose script returns the data of the jobs too: 7 microseconds a job. */
+const READ_AT_ONCE = 200;
 
 /**
  * search walks the jobs of a filter, newest first. In each model it walks the smallest of the indexes that a
@@ -45,13 +47,14 @@ export async function* search(
   const needle = filter.q === undefined ? undefined : plain(filter.q);
   const needsLook =
     withCosts || needle !== undefined || [...plans.values()].some(({ others }) => others.length);
+  const lookedAtOnce = needle === undefined ? LOOKED_AT_ONCE : READ_AT_ONCE;
   const walked = new Map([...plans].map(([model, { walked: key }]) => [model, key]));
   const active = filter.status === 'active' ? await activeOf(redis, queues, plans, after, filter) : undefined;
   const entries =
     active?.values() ??
-    newestFirst(redis, walked, after, rangeOf(filter), needsLook ? LOOKED_AT_ONCE : undefined);
+    newestFirst(redis, walked, after, rangeOf(filter), needsLook ? lookedAtOnce : undefined);
   for (let isFirst = true; ; isFirst = false) {
-    const size = needsLook ? LOOKED_AT_ONCE : isFirst ? firstStep : STEP;
+    const size = needsLook ? lookedAtOnce : isFirst ? firstStep : STEP;
     const looked = await take(entries, size);
     if (looked.length > 0) {
       if (needsLook) yield* lookAt(redis, queues, plans, looked, needle);
