@@ -27,14 +27,12 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
     method: 'post',
     path: door.path,
     operation: door.operation,
-    async handle({ queue, headers, body, signal, openStream }: RouteInput) {
-      const asking = door.read(bodyFrom(body));
+    async handle(input: RouteInput) {
+      const { queue, headers, signal } = input;
+      const asking = door.read(bodyFrom(input.body));
       const options = queueOptionsFrom(headers);
-      if (asking.isStreamed) openStream();
-      const request = jobRequestFrom(asking.body, { options, headers });
-      const isAgain = options['o3q-again'] === '1';
-      const how = { headers, isAgain, failureMs: door.failureMs };
-      const { call, ...enqueued } = await enqueueResponse(request, how, queue, undelivered);
+      if (asking.isStreamed) input.openStream();
+      const { call, ...enqueued } = await enqueueCall(asking, input, { door, undelivered });
       /** Whether the complete answer is being sent. A stream may end before the answer is complete. */
       let isWhole = !asking.isStreamed;
       let isDelivered = false;
@@ -76,6 +74,24 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
       }
     },
   };
+}
+
+/**
+ * enqueueCall makes a job of a call, and forgets the input: the call may be held for an hour, the input may be
+ * of 50 MB, and no answer repeats it.
+ */
+async function enqueueCall(
+  asking: Asking,
+  { queue, headers, dropBody }: RouteInput,
+  { door, undelivered }: { door: Door; undelivered: Undelivered },
+): Promise<EnqueuedResponse> {
+  const options = queueOptionsFrom(headers);
+  const request = jobRequestFrom(asking.body, { options, headers });
+  const how = { headers, isAgain: options['o3q-again'] === '1', failureMs: door.failureMs };
+  const enqueued = await enqueueResponse(request, how, queue, undelivered);
+  delete asking.body['input'];
+  dropBody();
+  return enqueued;
 }
 
 /** isSentAgain is true for an error after which clients send a call again by themselves. */

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { JobPage } from '../../../src/job/view.ts';
+import { eventually } from '../../support/eventually.ts';
 import { call } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -33,4 +35,25 @@ it('a large body waits while others take the memory for bodies, and small reques
   expect(isAnswered).toBe(false);
   for (const upload of uploads) upload.destroy();
   expect(await large).toMatchObject({ status: 202 });
+});
+
+it.each([
+  ['/jobs?wait=60', 'question'],
+  ['/v1/responses', 'input'],
+])('calls of %s that wait for their answers do not hold the memory of their bodies', async (path, field) => {
+  const gone = new AbortController();
+  const { signal } = gone;
+  // Two of these bodies fill what one caller may have.
+  const held = [1, 2, 3, 4].map((i) => {
+    const body = { model: 'o3', [field]: `Held ${i} by ${path} ${'x'.repeat(900_000)}` };
+    return call(instance.url, 'POST', path, { body, signal });
+  });
+  const all = Promise.allSettled(held);
+  await eventually(async () => {
+    const { body } = await call(instance.url, 'GET', '/jobs?limit=100');
+    const jobs = (body as JobPage).jobs.filter(({ question }) => question.includes(`by ${path}`));
+    expect(jobs).toHaveLength(4);
+  });
+  gone.abort();
+  await all;
 });
