@@ -1,5 +1,5 @@
 import type { O3Client } from '../src/client/o3-client.ts';
-import { jobPageUrl } from '../src/job/job-page.ts';
+import { jobPageUrl } from '../src/job/ids/job-page.ts';
 
 /** How long the program that opens a browser has to fail, in milliseconds. */
 const FAILURE_MS = 1000;

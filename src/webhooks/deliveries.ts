@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { z } from 'zod';
-import { jobPageUrl } from '../job/job-page.ts';
+import { jobPageUrl } from '../job/ids/job-page.ts';
 import type { FinishedJob } from '../job/view.ts';
 import { deliveryTurn } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';

@@ -1,4 +1,4 @@
-import { jobPageUrl } from '../../src/job/job-page.ts';
+import { jobPageUrl } from '../../src/job/ids/job-page.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { QuotaReport } from '../../src/quota/quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
