@@ -4,7 +4,9 @@ import { everyRoute } from '../../support/hostile/every-route.ts';
 import { type Answer, call, reached } from '../../support/http/http-calls.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
 
-/** A job has three ids: its own, that of its response, and that of its chat completion. Each door takes all. */
+/**
+ * A job has three ids: its own, that of its response, and that of its chat completion. Each door takes all.
+ */
 
 let instance: Instance;
 let completed: string;
