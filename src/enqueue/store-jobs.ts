@@ -201,9 +201,7 @@ async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Pr
   return (await Promise.all(answers)).flat();
 }
 
-/**
- * WrittenJob is a job with its data as JSON. Large data is bytes, which the client of Redis does not copy.
- */
+/** WrittenJob is a job with its data as JSON. Large data is bytes, which the client of Redis does not copy. */
 type WrittenJob = readonly [job: NewJob, data: string | Buffer];
 
 /** Splits jobs into the parts that one script each stores. A job of `LARGE_BYTES` has a script of its own. */

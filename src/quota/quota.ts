@@ -179,9 +179,7 @@ export interface Quota {
 /** How many calls may add their steps to one script: Redis does nothing else while it runs. */
 const MOST_STEPS = 200;
 
-/**
- * Steps of `quotaAdvance` that are taken together; each is the job's id, its phase and what belongs to it.
- */
+/** Steps of `quotaAdvance` that are taken together; each is the job's id, its phase and what belongs to it. */
 type Steps = (readonly ScriptValue[])[];
 
 type ReserveScriptReply = [

@@ -63,17 +63,15 @@ export interface ModelKeys {
   errorIndex(code: string): string;
   /** errorCodes is the set of codes that have an errorIndex. */
   readonly errorCodes: string;
-  /**
-   * metadataIndex is the sorted set of the jobs that have one pair of metadata (`termOf`), by creation time.
-   */
+  /** metadataIndex is the sorted set of the jobs that have one pair of metadata (`termOf`), by creation time. */
   metadataIndex(term: string): string;
   /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
   /** tenantLive is the set of one tenant's jobs that have not ended. */
   tenantLive(tenant: string): string;
   /**
-   * tenantStored is a hash of bytes by job: what each job of one tenant keeps in Redis. The field '' has
-   * their sum.
+   * tenantStored is a hash of bytes by job: what each job of one tenant keeps in Redis. The field '' has their
+   * sum.
    */
   tenantStored(tenant: string): string;
   /**
@@ -94,14 +92,14 @@ export interface ModelKeys {
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
   /**
-   * history is a hash of how the model stood on a UTC day (`YYYY-MM-DD`), every five minutes. The field is
-   * the time (ms); the value has the jobs that waited, that were active, and that had completed and failed in
-   * the five minutes before, separated by spaces.
+   * history is a hash of how the model stood on a UTC day (`YYYY-MM-DD`), every five minutes. The field is the
+   * time (ms); the value has the jobs that waited, that were active, and that had completed and failed in the
+   * five minutes before, separated by spaces.
    */
   history(day: string): string;
   /**
-   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon
-   * after the job would.
+   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
+   * the job would.
    */
   bought(responseId: string): string;
   /** actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts). */
@@ -266,9 +264,7 @@ export interface UndeliveredKeys {
   readonly left: string;
   /** producers is the set of the producers that have a set under `openPrefix`. */
   readonly producers: string;
-  /**
-   * openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms).
-   */
+  /** openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms). */
   readonly openPrefix: string;
 }
 
