@@ -54,6 +54,7 @@ const DOORS: Door[] = [
   { method: 'GET', path: '/jobs/:id', status: 200 },
   { method: 'GET', path: '/jobs/:id/result', status: 200 },
   { method: 'GET', path: '/jobs/:id/events', status: 200 },
+  { method: 'POST', path: '/jobs/:id/events/token', status: 200 },
   { method: 'POST', path: '/jobs/:id/cancel', job: waiting, status: 200 },
   { method: 'POST', path: '/jobs/:id/retry', job: cancelled, status: 202 },
   { method: 'DELETE', path: '/jobs/:id', job: cancelled, status: 204 },
