@@ -28,12 +28,16 @@ export function filledOutput(output: unknown[], responseId: string, status: stri
  */
 export function filledEvent(event: ResponseEvent, responseId: string): ResponseEvent {
   const { type, item, part, item_id: id, output_index: index = 0, logprobs } = event;
+  const itemId = id === undefined ? id : namedItemId(id, responseId);
+  const lacksLogprobs = WITH_LOGPROBS.has(type) && !Array.isArray(logprobs);
+  // Most events are whole deltas: each reader of a stream pays for this check.
+  if (item === undefined && part === undefined && itemId === id && !lacksLogprobs) return event;
   const status = type === ITEM_ADDED ? 'in_progress' : 'completed';
   return withChanges(event, {
-    item_id: id === undefined ? id : namedItemId(id, responseId),
+    item_id: itemId,
     item: isFields(item) ? filledItem(item, { responseId, index, status }) : item,
     part: isFields(part) ? filledPart(part) : part,
-    logprobs: WITH_LOGPROBS.has(type) && !Array.isArray(logprobs) ? [] : logprobs,
+    logprobs: lacksLogprobs ? [] : logprobs,
   });
 }
 
