@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { shown } from '../errors/input.ts';
-import type { Flaw } from '../errors/problem.ts';
+import { shown } from '../../errors/input.ts';
+import type { Flaw } from '../../errors/problem.ts';
 
 /**
  * Names that every JavaScript object has. As keys they would be lost, or would change the reader's objects.
