@@ -8,6 +8,9 @@ import type { Flaw } from '../../errors/problem.ts';
  */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
+/** AGENT is the key of metadata that has the name of the agent which asked. `POST /mcp` sets it. */
+export const AGENT = 'agent';
+
 /** metadata has OpenAI's limits: at most 16 pairs, keys of up to 64 characters, strings of up to 512. */
 export const metadata = z
   .custom<Record<string, string>>()
