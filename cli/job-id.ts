@@ -18,8 +18,8 @@ const SHORTEST = 8;
 const MOST_CANDIDATES = 8;
 
 /**
- * fullId returns the id of the one job whose id, or whose response's id, begins or ends with a text. A text that fits no job is
- * returned as it is, so that the command's own call says that there is no such job.
+ * fullId returns the id of the one job whose id, or whose response's id, begins or ends with a text. A text
+ * that fits no job is returned as it is, so that the command's own call says that there is no such job.
  *
  * @throws {UsageError} when it fits several jobs.
  */

@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
-import { bullmqError } from '../src/model-queue/job-view.ts';
+import { bullmqError, failedChildKey } from '../src/model-queue/job-view.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -79,6 +79,9 @@ export interface ModelWorker extends QueueWorker, ServedModel {}
  * BullMQ renews a lock before half of the lock's life is over.
  */
 const TAKE_BACK_MS = 1000;
+
+/** How many characters of a child's reason the failure of its parent quotes. */
+const LONGEST_CHILD_REASON = 1000;
 
 /** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
@@ -194,10 +197,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   /**
-   * BullMQ fails a job by itself when the job was recovered too often, or when our own code broke. This
-   * function then writes the failure into the run record. The worker that followed the response is gone. A
-   * response that was running was bought, so its estimated usage is booked. So is that of a create whose
-   * outcome is unknown.
+   * BullMQ fails a job by itself when the job was recovered too often, when its child with
+   * `failParentOnFailure` failed, or when our own code broke. This function then writes the failure into the
+   * run record. The worker that followed the response is gone. A response that was running was bought, so its
+   * estimated usage is booked. So is that of a create whose outcome is unknown.
    */
   const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
@@ -207,9 +210,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const estimate =
       upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
     const spent = { responseId: undefined, usage: null, costNano: null, estimate };
+    const childKey = failedChildKey(message);
+    // The child may be in a queue that is not ours, whose keys this worker may not read.
+    const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));
     await writer.finish({
       status: 'failed',
-      error: bullmqError(message),
+      error: bullmqError(message, childReason?.slice(0, LONGEST_CHILD_REASON)),
       spent: upstreamId === undefined && !isUncertain ? null : spent,
     });
   };

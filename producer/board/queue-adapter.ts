@@ -60,8 +60,8 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   /**
-   * Lists our statuses. BullMQ also has `prioritized`, whose jobs wait like others, and `waiting-children`,
-   * which only flows use.
+   * Lists our statuses. BullMQ also has `prioritized` and `waiting-children` (the parents of flows), whose jobs
+   * wait like others.
    */
   override getJobStatuses(): JobStatus[] {
     return ['active', 'waiting', 'completed', 'failed', 'delayed'];
@@ -69,11 +69,12 @@ export class BoardQueue extends BullMQAdapter {
 
   override async getJobCounts(): Promise<JobCounts> {
     const [counts, inLine] = await Promise.all([super.getJobCounts(), this.#queue.bullmqSets.parkedCount()]);
-    const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
+    const { waiting = 0, prioritized = 0, delayed = 0, 'waiting-children': parents = 0 } = counts;
     return {
       ...counts,
-      waiting: waiting + prioritized + inLine,
+      waiting: waiting + prioritized + parents + inLine,
       prioritized: 0,
+      'waiting-children': 0,
       delayed: Math.max(0, delayed - inLine),
     };
   }

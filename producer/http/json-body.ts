@@ -33,7 +33,9 @@ export interface JsonBodiesOptions {
 
 /** Bodies of up to this many bytes do not wait for memory. Most requests are much smaller. */
 const SMALL_BYTES = 100 * 1024;
-/** A large body must come this fast, in bytes a second. A slower one would keep others waiting for minutes. */
+/**
+ * A large body must come this fast, in bytes a second. A slower one would keep others waiting for minutes.
+ */
 const LEAST_PACE = 64 * 1024;
 /** How often the pace is looked at, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
@@ -182,8 +184,8 @@ function jsonFrom(bytes: Buffer, contentType = ''): unknown {
       `The body was expected to be JSON in UTF-8: unsupported charset "${charset.toUpperCase()}"`,
     );
   }
-  // The decoder replaces bytes that are not UTF-8: then another question than the caller's would be stored and
-  // bought.
+  // The decoder replaces bytes that are not UTF-8: then another question than the caller's would be stored
+  // and bought.
   if (!isUtf8(bytes)) {
     throw new HttpProblem(
       'malformed_json',

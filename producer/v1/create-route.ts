@@ -77,8 +77,8 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
 }
 
 /**
- * enqueueCall makes a job of a call, and forgets the input: the call may be held for an hour, the input may be
- * of 50 MB, and no answer repeats it.
+ * enqueueCall makes a job of a call, and forgets the input: the call may be held for an hour, the input may
+ * be of 50 MB, and no answer repeats it.
  */
 async function enqueueCall(
   asking: Asking,

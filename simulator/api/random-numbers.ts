@@ -1,6 +1,6 @@
 /**
- * randomNumbers returns a function that returns numbers from 0 to 1, exclusive: the same sequence for the same
- * seed. It is mulberry32: small, and the same on every machine, unlike Math.random.
+ * randomNumbers returns a function that returns numbers from 0 to 1, exclusive: the same sequence for the
+ * same seed. It is mulberry32: small, and the same on every machine, unlike Math.random.
  */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0;

@@ -36,7 +36,9 @@ export type Script = {
   readonly endChange: EndChange | undefined;
   /** The tokens that the response uses, whether it reports them or not. The rate limits count them. */
   readonly tokens: number;
-  /** The tokens that a response after this one reads again: the input and the output without the reasoning. */
+  /**
+   * The tokens that a response after this one reads again: the input and the output without the reasoning.
+   */
   readonly contextTokens: number;
   /** Whether the response completes as planned although a cancel was accepted. */
   readonly completesAfterCancel: boolean;

@@ -1,6 +1,6 @@
 /**
- * tokensOf splits a text into the simulator's "tokens": words with the space after them. JSON has no spaces, so
- * a word of more than 16 characters is several tokens.
+ * tokensOf splits a text into the simulator's "tokens": words with the space after them. JSON has no spaces,
+ * so a word of more than 16 characters is several tokens.
  */
 export function tokensOf(text: string): string[] {
   return text.match(/\s*\S{1,16}\s*/gu) ?? [];

@@ -4,7 +4,9 @@ import type { Offer, Tool } from '../request/tools.ts';
 import { sampleOf } from '../sample/schema-sample.ts';
 import { matchOf } from '../sample/string-sample.ts';
 
-/** ToolCall is a call that a response makes. `text` is its arguments as JSON, or the input of a custom tool. */
+/**
+ * ToolCall is a call that a response makes. `text` is its arguments as JSON, or the input of a custom tool.
+ */
 export type ToolCall = { readonly kind: Tool['kind']; readonly name: string; readonly text: string };
 
 type WantedCall = ToolCall & {

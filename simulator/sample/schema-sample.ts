@@ -126,7 +126,9 @@ function without(name: string, schema: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(schema).filter(([key]) => key !== name));
 }
 
-/** merged lays one schema over another. Their properties, and the names of the required ones, are added up. */
+/**
+ * merged lays one schema over another. Their properties, and the names of the required ones, are added up.
+ */
 function merged(under: JsonObject, over: unknown): JsonObject {
   if (!isObject(over)) return under;
   const sum: Record<string, unknown> = { ...under, ...over };

@@ -80,8 +80,8 @@ function repetitionsOf(source: string): number {
 }
 
 /**
- * firstMatch makes strings from a pattern until one fits. randexp ignores lookarounds, word borders and Unicode
- * classes, and makes ASCII characters only, so `fits` has to check the pattern too.
+ * firstMatch makes strings from a pattern until one fits. randexp ignores lookarounds, word borders and
+ * Unicode classes, and makes ASCII characters only, so `fits` has to check the pattern too.
  */
 function firstMatch(pattern: RegExp, least: number, fits: (text: string) => boolean): string | undefined {
   for (let index = 0; index < PATTERN_TRIES; index += 1) {

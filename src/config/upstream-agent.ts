@@ -1,7 +1,9 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
 import type { ProxyAddresses } from './upstream-address.ts';
 
-/** The upstream on this machine, such as the simulator, is reached directly: a proxy would look on its own. */
+/**
+ * The upstream on this machine, such as the simulator, is reached directly: a proxy would look on its own.
+ */
 const ALWAYS_DIRECT = 'localhost,127.0.0.1,[::1]';
 
 /**

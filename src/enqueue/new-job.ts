@@ -149,6 +149,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     dueAt: createdAt + delayMs,
     hindrance: NO_HINDRANCE,
     place: undefined,
+    children: undefined,
     maxInFlight: undefined,
     run: runRecordFrom([]),
     now: createdAt,

@@ -26,6 +26,7 @@ export const FAILURE_CODES = {
   response_cancelled: 'terminal',
   response_refused: 'terminal',
   answer_too_large: 'terminal',
+  child_failed: 'terminal',
   internal_error: 'terminal',
   conflict: 'retryable',
   quota_exhausted: 'retryable',

@@ -29,10 +29,11 @@ interface Section {
 
 export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSets {
   const dueKey = keys.fairQueue('due');
-  const [delayedKey, waitKey, prioritizedKey] = [
+  const [delayedKey, waitKey, prioritizedKey, parentsKey] = [
     keys.queue('delayed'),
     keys.queue('wait'),
     keys.queue('prioritized'),
+    keys.queue('waiting-children'),
   ];
   const fairQueue: Section = {
     length: () => redis.zcount(delayedKey, WAITING_SCORE, `(${DELAYED_SCORE}`),
@@ -48,6 +49,11 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     length: () => redis.zcard(prioritizedKey),
     ids: (offset, count) => redis.zrevrange(prioritizedKey, offset, offset + count - 1),
   };
+  // A flow's parents, which wait for their children.
+  const parents: Section = {
+    length: () => redis.zcard(parentsKey),
+    ids: (offset, count) => redis.zrevrange(parentsKey, offset, offset + count - 1),
+  };
   const delayed: Section = {
     length: () => redis.zcard(dueKey),
     ids: (offset, count) => redis.zrevrange(dueKey, offset, offset + count - 1),
@@ -58,7 +64,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) =>
       redis.zrevrangebyscore(delayedKey, `(${WAITING_SCORE}`, '-inf', 'LIMIT', offset, count),
   };
-  const sections = { waiting: [fairQueue, wait, prioritized], delayed: [delayed, delayedByBullmq] };
+  const sections = { waiting: [fairQueue, wait, prioritized, parents], delayed: [delayed, delayedByBullmq] };
   return {
     parkedCount: fairQueue.length,
     async ids(part, offset = 0, count = ALL) {

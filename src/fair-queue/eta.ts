@@ -84,6 +84,16 @@ export function waitingOutside(hindrance: Hindrance): Waiting {
   };
 }
 
+/** waitingForChildren says what a flow's parent waits for. It has no position before its children have ended. */
+export function waitingForChildren(count: number): Waiting {
+  return {
+    waiting_for: count === 1 ? '1 child job' : `${count} child jobs`,
+    position: null,
+    eta_ms: null,
+    eta_basis: null,
+  };
+}
+
 /** hindranceText names what a job waits for when no job of the model starts; undefined: jobs can start. */
 function hindranceText({ board, limits, noWorker }: Hindrance): string | undefined {
   const { concurrency, rate_limit: rate } = limits;

@@ -189,8 +189,9 @@ async function runForget(
     args: { ...args, tenant, endedBefore, now: serverTime(redis), deletionHeaders: headers },
   })) as ForgetAnswer;
   if (answer !== 'bound') return answer;
-  // BullMQ does not remove a job that a worker holds: this job was retried a moment ago.
-  return (await queue.bullmq.remove(bullId)) === 0 ? 'unfinished' : 'deleted';
+  // BullMQ does not remove a job that a worker holds: this job was retried a moment ago. The children of a
+  // flow's parent are jobs of their own, and stay.
+  return (await queue.bullmq.remove(bullId, { removeChildren: false })) === 0 ? 'unfinished' : 'deleted';
 }
 
 /**

@@ -120,8 +120,8 @@ export function notFinished(id: string, status: string): QueueError {
 }
 
 /**
- * splitId returns the id inside BullMQ of the job that an id stands for, which may be that of its response. It
- * separates the model from the id of another BullMQ client's job: `o3:7`. Our own ids have no model.
+ * splitId returns the id inside BullMQ of the job that an id stands for, which may be that of its response.
+ * It separates the model from the id of another BullMQ client's job: `o3:7`. Our own ids have no model.
  */
 export function splitId(id: string): [model: string | undefined, bullId: string] {
   const jobId = jobIdOf(id) ?? id;

@@ -81,8 +81,8 @@ export async function* newestFirst(
 const MOST_ACTIVE = 10_000;
 
 /**
- * activeEntries returns the active jobs of several models, newest first. BullMQ's list has them in another order,
- * and is as long as the fleet has slots, so it is read whole. undefined: there are more than 10,000.
+ * activeEntries returns the active jobs of several models, newest first. BullMQ's list has them in another
+ * order, and is as long as the fleet has slots, so it is read whole. undefined: there are more than 10,000.
  *
  * @param models the list of active jobs and the index of all jobs of each model.
  * @param after the entry after which the list begins.

@@ -139,20 +139,22 @@ async function placeOf(
 ): Promise<Place> {
   const { tenant } = owner;
   const tenantQueue = `${keys.fairQueue('tenant')}:${tenant}`;
-  const [wait, active, prioritized, delayed, due, completed, failed, rank, length, pausedUntil, reason] =
-    await Promise.all([
-      redis.lpos(keys.queue('wait'), id),
-      redis.lpos(keys.queue('active'), id),
-      redis.zscore(keys.queue('prioritized'), id),
-      redis.zscore(keys.queue('delayed'), id),
-      redis.zscore(keys.fairQueue('due'), id),
-      redis.zscore(keys.queue('completed'), id),
-      redis.zscore(keys.queue('failed'), id),
-      redis.zrank(tenantQueue, id),
-      redis.zcard(tenantQueue),
-      redis.zscore(keys.fairQueue('paused'), tenant),
-      redis.hget(keys.fairQueue('reasons'), tenant),
-    ]);
+  const [wait, active, prioritized, parents, delayed, due, completed, failed] = await Promise.all([
+    redis.lpos(keys.queue('wait'), id),
+    redis.lpos(keys.queue('active'), id),
+    redis.zscore(keys.queue('prioritized'), id),
+    redis.zscore(keys.queue('waiting-children'), id),
+    redis.zscore(keys.queue('delayed'), id),
+    redis.zscore(keys.fairQueue('due'), id),
+    redis.zscore(keys.queue('completed'), id),
+    redis.zscore(keys.queue('failed'), id),
+  ]);
+  const [rank, length, pausedUntil, reason] = await Promise.all([
+    redis.zrank(tenantQueue, id),
+    redis.zcard(tenantQueue),
+    redis.zscore(keys.fairQueue('paused'), tenant),
+    redis.hget(keys.fairQueue('reasons'), tenant),
+  ]);
   const score = Number(delayed ?? 0);
   const isParked = score >= WAITING_SCORE && score < DELAYED_SCORE;
   const dueMs = score >= DELAYED_SCORE && due !== null ? Number(due) : dueMsOf(score);
@@ -160,6 +162,7 @@ async function placeOf(
     wait,
     active,
     prioritized,
+    'waiting-children': parents,
     'delayed (parked in the fair queue)': isParked ? delayed : null,
     delayed: isParked ? null : delayed,
     completed,

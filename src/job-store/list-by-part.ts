@@ -14,9 +14,9 @@ const SCANNED_AT_ONCE = 2000;
 const PREFIX = 'job_';
 
 /**
- * listByPart lists the jobs of a filter whose ids begin or end with a text. Ids are in no order that would help,
- * so Redis walks the index of each model in short steps. The walk ends at a time, and `next_cursor` continues
- * it. It also ends with `limit` jobs.
+ * listByPart lists the jobs of a filter whose ids begin or end with a text. Ids are in no order that would
+ * help, so Redis walks the index of each model in short steps. The walk ends at a time, and `next_cursor`
+ * continues it. It also ends with `limit` jobs.
  *
  * @param stopAt the time at which the walk ends, on the clock of `performance`.
  * @throws {QueueError} `invalid_request` for a cursor that is not of such a list.

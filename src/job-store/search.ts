@@ -29,8 +29,8 @@ const READ_AT_ONCE = 200;
 
 /**
  * search walks the jobs of a filter, newest first. In each model it walks the smallest of the indexes that a
- * matching job must stand in, and looks up the others. Text is looked for in the whole question, except that of
- * jobs with more than 256 KB of data. It may find jobs that do not match the rest of the filter: `matches`
+ * matching job must stand in, and looks up the others. Text is looked for in the whole question, except that
+ * of jobs with more than 256 KB of data. It may find jobs that do not match the rest of the filter: `matches`
  * decides, by the view of a job.
  */
 export async function* search(

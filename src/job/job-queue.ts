@@ -45,8 +45,8 @@ export interface JobFilter {
   /** The tenant whose jobs are selected, for an admin. Default: all tenants. */
   tenant?: string | undefined;
   /**
-   * The text to search for in the question. Upper and lower case count as equal. Of a job with more than 256 KB of
-   * data only the first 100 characters of the question are looked through.
+   * The text to search for in the question. Upper and lower case count as equal. Of a job with more than 256
+   * KB of data only the first 100 characters of the question are looked through.
    */
   q?: string | undefined;
   /** The code with which the jobs have failed, such as `timeout` (docs/ERRORS.md). */
@@ -62,8 +62,8 @@ export interface JobFilter {
 /** JobQuery selects the jobs to list; without fields it selects all. */
 export interface JobQuery extends JobFilter {
   /**
-   * The beginning or the end of the id; the `job_` at its beginning may be left out. The list ends with `limit`
-   * jobs. It has a `next_cursor` only if the time of the call ended before all ids were looked at.
+   * The beginning or the end of the id; the `job_` at its beginning may be left out. The list ends with
+   * `limit` jobs. It has a `next_cursor` only if the time of the call ended before all ids were looked at.
    */
   id?: string | undefined;
   /** The most jobs on a page, 1 to 100. Default 20. */

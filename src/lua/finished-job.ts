@@ -11,7 +11,8 @@ export type RetryAnswer = 'missing' | 'completed' | 'unfinished' | 'unsettled' |
 /**
  * retryJobScript begins a new run of a failed or cancelled job, in one step: the job goes back to BullMQ's
  * waiting jobs as `reprocessJob` of bullmq 6.7.0 moves it, and our record is cleared. A worker then puts it
- * into the fair queue.
+ * into the fair queue. A flow's parent first waits again for the children that have not ended. BullMQ
+ * completes no parent that has a failed child (`unsuccessful`), so a retry of the parent forgets these.
  *
  * `endedBefore` (ms, '' for any) is the latest end of a run that may be retried: so an action never retries
  * its own retry. Returns a `RetryAnswer`. 'unsettled': our record says that the job has ended, and BullMQ
@@ -22,7 +23,7 @@ export const retryJobScript = defineScript({
   name: 'job.retry',
   keys: [
     ...['wait', 'prioritized', 'failed', 'events', 'meta', 'active', 'marker', 'priorityCounter'],
-    'indexLive',
+    ...['waitingChildren', 'indexLive'],
   ],
   args: ['tenant', 'endedBefore'],
   uses: [jobState, runState, freshRun, finishedIndexes, tenantUse, actionPart, jobActs],
@@ -36,6 +37,12 @@ local function waitForChild(parent)
 end
 
 local function toWaiting(options)
+  redis.call('DEL', job .. ':unsuccessful')
+  if redis.call('SCARD', job .. ':dependencies') > 0 then
+    redis.call('ZADD', waitingChildren, now, id)
+    redis.call('XADD', events, '*', 'event', 'waiting-children', 'jobId', id, 'prev', 'failed')
+    return
+  end
   local set, priority = redis.call('HMGET', meta, 'paused', 'concurrency'), redis.call('HGET', job, 'priority')
   local held = set[1] or (set[2] and redis.call('LLEN', active) >= tonumber(set[2]))
   if (tonumber(priority) or 0) > 0 then

@@ -17,7 +17,10 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  * `target` is
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
  *   response;
- * - 'fair-queue': the fair queue, at the place that `order` gives;
+ * - 'fair-queue': the fair queue, at the place that `order` gives. A flow's parent with children that have not
+ *   ended goes back to BullMQ's `waiting-children`, because BullMQ completes no such parent: its answer would
+ *   be bought again and again. A child with `continueParentOnFailure`, or a retry by a BullMQ client, has
+ *   started it too early. BullMQ completes no parent with `unsuccessful` children either;
  * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
  *   failed;
  * - 'held': the same as 'delayed', but the attempt does not count.
@@ -27,7 +30,10 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  */
 export const giveBackJob = defineScript({
   name: 'job.give-back',
-  keys: ['job', 'lock', 'run', 'eventLog', 'active', 'stalled', 'wait', 'marker', 'events', 'deadlines'],
+  keys: [
+    ...['job', 'lock', 'run', 'eventLog', 'active', 'stalled', 'wait', 'marker', 'events', 'deadlines'],
+    'waitingChildren',
+  ],
   args: [
     ...['id', 'lockToken', 'target', 'tenant', 'order', 'deadline', 'dueAt', 'failedReason'],
     'wakeChannel',
@@ -47,8 +53,14 @@ if target == 'first' then
   redis.call('RPUSH', wait, id)
   redis.call('ZADD', marker, 0, '0')
   redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
+elseif target == 'fair-queue' and redis.call('SCARD', job .. ':dependencies') > 0 then
+  refundStart(tenant, run)
+  redis.call('DEL', job .. ':unsuccessful')
+  redis.call('ZADD', waitingChildren, redis.call('HGET', job, 'timestamp'), id)
+  redis.call('XADD', events, '*', 'event', 'waiting-children', 'jobId', id, 'prev', 'active')
 elseif target == 'fair-queue' then
   refundStart(tenant, run)
+  redis.call('DEL', job .. ':unsuccessful')
   parkWaiting(id)
   enqueue(tenant, id, order)
   if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end

@@ -12,8 +12,8 @@ import { livingWorkers } from './workers/heartbeats.ts';
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
  * dispatchers write. Returns false when there is no such job, else the JSON of `[state, open (1 or 0), due
  * (ms or false), [setting of Bull Board that allows no start ('' for none), its settings…], living workers of
- * the model, fields of the job, record, position]`. Settings and workers are false for a job that does not
- * wait. A record without fields is `{}`.
+ * the model, fields of the job, record, position, children that it waits for (false: it waits for none)]`.
+ * Settings and workers are false for a job that does not wait. A record without fields is `{}`.
  *
  * After a retry by hand whose run has not begun yet, the record is that of the new run. The position is false
  * for a job that is not in the fair queue, else `{jobs before it, how many of these belong to its tenant, why
@@ -21,7 +21,7 @@ import { livingWorkers } from './workers/heartbeats.ts';
  */
 export const readJobScript = defineScript({
   name: 'job.read',
-  keys: ['run', 'queueStatus'],
+  keys: ['run', 'queueStatus', 'waitingChildren'],
   args: ['weights'],
   uses: [jobState, runState, freshRecord, fairQueueLibrary, livingWorkers, boardLimits],
   lua: /* lua */ `
@@ -58,14 +58,16 @@ for i = 1, #record, 2 do isFinal = isFinal or record[i] == 'status' end
 local open = not isFinal or isOpen(job, run, state)
 if open and isFinal then record = freshFields() end
 local due = state == 'delayed' and dueTime(id)
-local board, living, position = false, false, false
+local board, living, position, children = false, false, false, false
 if state == 'waiting' then
   local room, kind, _, set = boardRoom()
   board, living = { room < 1 and kind or '', unpack(set) }, livingCount()
   position = score > 0 and positionOf(tenantIn(fields[3]))
+  children = score == 0 and redis.call('ZSCORE', waitingChildren, id)
+    and redis.call('SCARD', job .. ':dependencies')
 end
 -- Redis converts a nested table slowly: one string costs it half of the time.
-return cjson.encode({ state, open and 1 or 0, due, board, living, fields, record, position })
+return cjson.encode({ state, open and 1 or 0, due, board, living, fields, record, position, children })
 `,
 });
 
@@ -82,8 +84,9 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'changed' | 'can
  *   failed job of BullMQ, with BullMQ's own event, so that the board and other BullMQ clients see the end
  *   like any other. Some jobs keep their place, where the next worker finds them and reports the end to
  *   BullMQ: a released job, because its response may still run at the upstream and must be stopped; and a job
- *   of another BullMQ client that has a parent or a deduplication, which only BullMQ can account for. A
- *   `stalled` value of -1 keeps such a job final until then.
+ *   of another BullMQ client that has a parent or a deduplication, which only BullMQ can account for. If
+ *   such a job waits for children of its own, it goes to the workers at once. A `stalled` value of -1 keeps
+ *   such a job final until then.
  * - An active job gets a durable mark, then its worker gets a message.
  *
  * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': the job was cancelled
@@ -94,7 +97,7 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'changed' | 'can
  */
 export const cancelJobScript = defineScript({
   name: 'job.cancel',
-  keys: ['wait', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
+  keys: ['wait', 'marker', 'waitingChildren', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
   args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel', 'onlyState'],
   uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse, actionPart, jobActs],
   lua: /* lua */ `
@@ -119,7 +122,11 @@ local removed = 0
 local bound = redis.call('HMGET', job, 'parentKey', 'deid')
 if not bound[1] and not bound[2] and redis.call('HEXISTS', run, 'upstream_id') == 0 then
   removed = (unpark(id) and 1 or 0) + redis.call('ZREM', prioritized, id)
+  if removed == 0 then removed = redis.call('ZREM', waitingChildren, id) end
   if removed == 0 then removed = redis.call('LREM', wait, 1, id) end
+elseif redis.call('ZREM', waitingChildren, id) == 1 then
+  redis.call('RPUSH', wait, id)
+  redis.call('ZADD', marker, 0, '0')
 end
 local stalled = '-1'
 if removed > 0 then
@@ -162,7 +169,7 @@ return answer
  */
 export const listBareJobs = defineScript({
   name: 'job.list-bare',
-  keys: ['wait', 'prioritized', 'delayed', 'indexAll', 'indexLive'],
+  keys: ['wait', 'prioritized', 'delayed', 'waitingChildren', 'indexAll', 'indexLive'],
   args: ['jobPrefix', 'runPrefix', 'most'],
   uses: [runState],
   lua: /* lua */ `
@@ -171,6 +178,7 @@ local newest = {
   redis.call('LRANGE', wait, 0, last),
   redis.call('ZREVRANGE', prioritized, 0, last),
   redis.call('ZREVRANGE', delayed, 0, last),
+  redis.call('ZREVRANGE', waitingChildren, 0, last),
 }
 for _, ids in ipairs(newest) do
   for _, id in ipairs(ids) do

@@ -38,7 +38,10 @@ export interface TaskRetention {
   failedMs: number;
 }
 
-/** declaresTasks says whether this call declares the extension. What a client declared before counts for nothing. */
+/**
+ * declaresTasks says whether this call declares the extension. What a client declared before counts for
+ * nothing.
+ */
 export function declaresTasks({ mcpReq }: ServerContext): boolean {
   // The SDK's type of the envelope has no fields.
   const envelope = mcpReq.envelope as { [CAPABILITIES]?: ClientCapabilities } | undefined;
@@ -115,7 +118,9 @@ function pollIntervalOf(job: JobView, now: number): number {
   return Math.round(Math.min(Math.max(spanMs * POLL_SHARE, SHORTEST_POLL_MS), LONGEST_POLL_MS));
 }
 
-/** taskEnd is the result of a task that has ended, as the tool would have answered; undefined: there is none. */
+/**
+ * taskEnd is the result of a task that has ended, as the tool would have answered; undefined: there is none.
+ */
 async function taskEnd(job: JobView, { queue }: McpCall): Promise<ToolResult | undefined> {
   if (job.status === 'failed') return errorResult(`${statusSentence(job)} ${nextStep(job)}`, factsOf(job));
   if (job.status !== 'completed') return undefined;

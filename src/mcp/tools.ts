@@ -19,11 +19,16 @@ const waitS = (seconds: number) =>
     .default(seconds)
     .describe('How long to wait for the answer, in seconds.');
 const READS = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false };
-/** A finished job is among those that `check_o3_status` shows without an id for this long, in milliseconds. */
+/**
+ * A finished job is among those that `check_o3_status` shows without an id for this long, in milliseconds.
+ */
 const RECENT_MS = 3_600_000;
 /** The most jobs that `check_o3_status` shows without an id. */
 const MOST_CHECKED = 20;
-/** How long a question may take, in seconds, before it is answered with a task. A task costs the client a call. */
+/**
+ * How long a question may take, in seconds, before it is answered with a task. A task costs the client a
+ * call.
+ */
 const BEFORE_TASK_S = 1;
 /** How long `cancel_o3` waits for the worker that holds the job, in seconds. It takes at most one. */
 const CANCEL_WAIT_S = 2;
@@ -190,7 +195,9 @@ async function unfinished({ queue }: McpCall, limit: number): Promise<JobView[]>
   return newestFirst(pages.flatMap(({ jobs }) => jobs)).slice(0, limit);
 }
 
-/** newestFirst orders jobs by their creation, each once: one may have changed its status between two reads. */
+/**
+ * newestFirst orders jobs by their creation, each once: one may have changed its status between two reads.
+ */
 function newestFirst(jobs: readonly JobView[]): JobView[] {
   const byId = new Map(jobs.map((job) => [job.id, job]));
   return [...byId.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));

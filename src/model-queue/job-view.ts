@@ -7,6 +7,7 @@ import {
   type Position,
   positionFrom,
   type Waiting,
+  waitingForChildren,
   waitingIn,
   waitingOutside,
 } from '../fair-queue/eta.ts';
@@ -72,7 +73,7 @@ export async function readJob(
   });
   if (reply === null) return null;
   const raw = JSON.parse(String(reply)) as RawReading;
-  const [state, open, due, waitsUnder, workers, fields, run, place] = raw;
+  const [state, open, due, waitsUnder, workers, fields, run, place, children] = raw;
   const [board, ...meta] = waitsUnder || NO_BOARD_LIMITS;
   const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
@@ -93,6 +94,7 @@ export async function readJob(
     dueAt: due === false ? undefined : Number(due),
     hindrance: { board: board || undefined, limits, noWorker: workers === 0 },
     place: positionFrom(place || null),
+    children: children === false ? undefined : children,
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
     now: serverTime(redis),
@@ -120,6 +122,7 @@ type RawReading = [
   RawField[],
   string[] | Record<string, never>,
   NonNullable<Parameters<typeof positionFrom>[0]> | false,
+  number | false,
 ];
 
 function fieldOf(raw: RawField): Field {
@@ -146,6 +149,8 @@ interface Facts {
   hindrance: Hindrance;
   /** The job's position; undefined: the job is not in the fair queue. */
   place: Position | undefined;
+  /** How many children a flow's parent waits for; undefined: the job waits for none. */
+  children: number | undefined;
   /** How many jobs of the job's tenant may be in flight; undefined: any number. */
   maxInFlight: number | undefined;
   run: RunRecord;
@@ -211,7 +216,8 @@ export function viewFrom(facts: Facts): JobView {
   }
 }
 
-function waitingOf({ place, tenant, maxInFlight, hindrance, now }: Facts): Waiting {
+function waitingOf({ children, place, tenant, maxInFlight, hindrance, now }: Facts): Waiting {
+  if (children !== undefined) return waitingForChildren(children);
   if (place === undefined) return waitingOutside(hindrance);
   return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, hindrance, now);
 }
@@ -255,10 +261,28 @@ function summaryOf({ run, returnValue }: Facts): ResultSummary {
 }
 
 /**
- * bullmqError returns the error of a job that BullMQ has failed by itself: it was recovered too often
- * (`job stalled more than allowable limit`, in bullmq 6.7.0), or our own code broke.
+ * failedChildKey returns the key of the child whose failure has failed its parent, from BullMQ's reason
+ * (`child o3q:{o3}:7 failed`, in bullmq 6.7.0); undefined: the job failed for another reason.
  */
-export function bullmqError(failedReason: string): JobError {
+export function failedChildKey(failedReason: string): string | undefined {
+  return /^child (.+) failed$/s.exec(failedReason)?.[1];
+}
+
+/**
+ * bullmqError returns the error of a job that BullMQ has failed by itself: it was recovered too often
+ * (`job stalled more than allowable limit`, in bullmq 6.7.0), a child with `failParentOnFailure` failed, or
+ * our own code broke.
+ *
+ * @param childReason why the child failed. Default: the message does not say it.
+ */
+export function bullmqError(failedReason: string, childReason?: string): JobError {
+  const childKey = failedChildKey(failedReason);
+  if (childKey !== undefined) {
+    const [, model, id] = /:\{([^{}]+)\}:(.+)$/s.exec(childKey) ?? [];
+    const child = model === undefined || id === undefined ? childKey : publicId(model, id);
+    const why = childReason === undefined ? '' : `: ${childReason}`;
+    return { code: 'child_failed', message: `child job ${child} failed${why}`, retryable: false };
+  }
   const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
   return { code, message: failedReason, retryable: code === 'stalled' };
 }

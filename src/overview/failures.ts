@@ -101,7 +101,10 @@ export async function readFailures(
   };
 }
 
-/** Adds up groups that are all there is, or asks the index of each code how long it is: a code is one of dozens. */
+/**
+ * Adds up groups that are all there is, or asks the index of each code how long it is: a code is one of
+ * dozens.
+ */
 async function totalsOf(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,

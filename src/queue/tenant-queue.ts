@@ -203,7 +203,9 @@ export class TenantQueue {
     });
   }
 
-  /** Reads who has done what, newest first: the caller's own acts and those on its jobs, or all for an admin. */
+  /**
+   * Reads who has done what, newest first: the caller's own acts and those on its jobs, or all for an admin.
+   */
   async audit(query: AuditQuery = {}): Promise<AuditPage> {
     return this.#core.guard(() => this.#core.audit.read(this.#sees, query));
   }
@@ -225,7 +227,9 @@ export class TenantQueue {
     return createOverview(this.#core, this.#sees);
   }
 
-  /** The entry goes by the same connection as the act, right behind it, and the caller does not wait for it. */
+  /**
+   * The entry goes by the same connection as the act, right behind it, and the caller does not wait for it.
+   */
   #record(act: Pick<Act, 'what' | 'outcome'>, { id, tenant }: Pick<JobView, 'id' | 'tenant'>): void {
     void this.#core.audit.record({ ...act, by: this.#caller?.tenant ?? null, subject: id, owner: tenant });
   }

@@ -121,6 +121,7 @@ type BullmqPart =
   | 'wait'
   | 'prioritized'
   | 'delayed'
+  | 'waiting-children'
   | 'active'
   | 'completed'
   | 'stalled'
@@ -192,6 +193,7 @@ function scriptKeysOf(keys: Omit<ModelKeys, 'scriptKeys'>) {
     wait: keys.queue('wait'),
     prioritized: keys.queue('prioritized'),
     delayed: keys.queue('delayed'),
+    waitingChildren: keys.queue('waiting-children'),
     active: keys.queue('active'),
     stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),

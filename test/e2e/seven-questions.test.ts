@@ -25,7 +25,9 @@ describeInChromium('the seven questions of an operator with 5,000 jobs', (window
   });
   afterAll(() => instance?.stop());
 
-  /** Opens Now, answers a question there by hand, and compares the clicks with those that the docs promise. */
+  /**
+   * Opens Now, answers a question there by hand, and compares the clicks with those that the docs promise.
+   */
   const answer = async (question: string, act: (hand: Hand) => Promise<void>): Promise<void> => {
     const { page, foreign, complaints } = await windows.visit(instance.url, PATIENCE_MS);
     const hand = handOn(page);
@@ -110,7 +112,9 @@ describeInChromium('the seven questions of an operator with 5,000 jobs', (window
     }));
 });
 
-/** Hand does what a person does with a page, and counts it. A text with Enter behind it counts as one click. */
+/**
+ * Hand does what a person does with a page, and counts it. A text with Enter behind it counts as one click.
+ */
 interface Hand {
   readonly page: Page;
   click(target: Locator): Promise<void>;

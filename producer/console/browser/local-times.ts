@@ -6,8 +6,8 @@ export function showLocalTimes(): void {
 }
 
 /**
- * useLocalFields makes the fields for a time, which the server has written in UTC, fields for a time in the zone
- * of the browser. What is sent to the server is UTC again.
+ * useLocalFields makes the fields for a time, which the server has written in UTC, fields for a time in the
+ * zone of the browser. What is sent to the server is UTC again.
  */
 export function useLocalFields(): void {
   for (const field of document.querySelectorAll<HTMLInputElement>('input[type="datetime-local"]')) {

@@ -112,8 +112,8 @@ const TEN_YEARS_MS = 10 * 365 * 86_400_000;
 const SLACK_MS = 3_600_000;
 
 /**
- * Returns a time before a job was created, by its id: a UUID of version 7 begins with the time. undefined: the
- * id says nothing, because it was made from an idempotency key or by another client. Of such ids one in
+ * Returns a time before a job was created, by its id: a UUID of version 7 begins with the time. undefined:
+ * the id says nothing, because it was made from an idempotency key or by another client. Of such ids one in
  * millions looks like a UUID of the last ten years.
  */
 function creationOf(id: string): string | undefined {

@@ -18,7 +18,8 @@ const HEADERS_MS = 240_000;
 
 /**
  * A failed job is an HTTP error, which some clients send again although `x-should-retry` says no: the AI SDK
- * twice, within 7 s, and LangChain six times, within 126 s. Each time would be a purchase of the same failure.
+ * twice, within 7 s, and LangChain six times, within 126 s. Each time would be a purchase of the same
+ * failure.
  */
 const FAILURE_MS = 180_000;
 

@@ -124,7 +124,8 @@ export function chatRequestFrom(chat: Fields): ChatRequest {
       ...(isSet(chat['tools']) && { tools: toolsFrom(chat['tools']) }),
       ...(isSet(chat['tool_choice']) && { tool_choice: toolChoiceFrom(chat['tool_choice']) }),
       ...logprobsOf(chat),
-      // In a chat, true asks for a copy to train with; in the Responses API, for a response that can be found.
+      // In a chat, true asks for a copy to train with; in the Responses API, for a response that can be
+      // found.
       ...(chat['store'] === false && { store: false }),
       ...pick(chat, OF_RESPONSES),
     },

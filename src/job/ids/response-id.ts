@@ -1,6 +1,6 @@
 /**
- * The id of a response, and of a chat completion, is computed from its job's id, and the job's id from either.
- * A job of another BullMQ client may have any id.
+ * The id of a response, and of a chat completion, is computed from its job's id, and the job's id from
+ * either. A job of another BullMQ client may have any id.
  */
 const OURS = /^job_([0-9a-f]{32})$/;
 const FROM_OURS = /^(?:job_|resp_|chatcmpl-)([0-9a-f]{32})$/;

@@ -4,7 +4,9 @@ import { everyRoute } from '../../support/hostile/every-route.ts';
 import { type Answer, call, reached } from '../../support/http/http-calls.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
 
-/** A job has three ids: its own, that of its response, and that of its chat completion. Each door takes all. */
+/**
+ * A job has three ids: its own, that of its response, and that of its chat completion. Each door takes all.
+ */
 
 let instance: Instance;
 let completed: string;
@@ -52,6 +54,7 @@ const DOORS: Door[] = [
   { method: 'GET', path: '/jobs/:id', status: 200 },
   { method: 'GET', path: '/jobs/:id/result', status: 200 },
   { method: 'GET', path: '/jobs/:id/events', status: 200 },
+  { method: 'POST', path: '/jobs/:id/events/token', status: 200 },
   { method: 'POST', path: '/jobs/:id/cancel', job: waiting, status: 200 },
   { method: 'POST', path: '/jobs/:id/retry', job: cancelled, status: 202 },
   { method: 'DELETE', path: '/jobs/:id', job: cancelled, status: 204 },

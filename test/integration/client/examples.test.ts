@@ -1,4 +1,4 @@
-import { type ExecFileException, execFile } from 'node:child_process';
+import { type ExecFileException, execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -46,10 +46,26 @@ test('examples/curl.sh runs and prints the whole result, the events of both rout
   expect(output).toMatch(/^{"id":"resp_[0-9a-f]{32}".*"status":"completed"/m);
 });
 
+/** Returns the first program of a language in docs/DATA-FORMAT.md. */
+function programIn(language: string): string {
+  const text = readFileSync('docs/DATA-FORMAT.md', 'utf8');
+  return text.split(`\`\`\`${language}\n`)[1]?.split('```')[0] ?? '';
+}
+
 test('the program in docs/DATA-FORMAT.md enqueues a job that is answered', async () => {
-  const program = /```js\n([\s\S]*?)```/.exec(readFileSync('docs/DATA-FORMAT.md', 'utf8'))?.[1] ?? '';
-  const { exitCode, output } = await run(process.execPath, ['--input-type=module', '--eval', program]);
+  const args = ['--input-type=module', '--eval', programIn('js')];
+  const { exitCode, output } = await run(process.execPath, args);
   expect({ exitCode, output }).toEqual({ exitCode: 0, output: expect.stringMatching(/^[0-9a-f-]{36}\n$/) });
   const result = await fetch(`${instance.url}/jobs/${output.trim()}/result?wait=20`);
   expect(await result.json()).toMatchObject({ answer: expect.stringContaining('Why is the sky blue?') });
+});
+
+// Python is not needed for development, and its BullMQ is not installed here: the program is parsed, not run.
+const testWithPython = spawnSync('python3', ['--version']).status === 0 ? test : test.skip;
+
+testWithPython('the Python program in docs/DATA-FORMAT.md parses', async () => {
+  const program = programIn('python');
+  expect(program).toContain('from bullmq import Queue');
+  const parsed = await run('python3', ['-c', 'import ast, sys; ast.parse(sys.argv[1])', program]);
+  expect(parsed).toEqual({ exitCode: 0, output: '' });
 });

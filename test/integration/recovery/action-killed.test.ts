@@ -102,7 +102,9 @@ function eventFrom(flat: readonly string[]): BullmqEvent {
 const isTouch = (batch: Batch, { id, event, prev }: BullmqEvent): boolean =>
   ids[batch].has(id) && event === TOUCHES[batch].event && prev === TOUCHES[batch].prev;
 
-/** Resolves as soon as each action has touched so many jobs: it listens to BullMQ's events and never polls. */
+/**
+ * Resolves as soon as each action has touched so many jobs: it listens to BullMQ's events and never polls.
+ */
 async function eachTouched(count: number): Promise<void> {
   const reader = redis.duplicate();
   const seen = new Map<Batch, number>(BATCHES.map((batch) => [batch, 0]));

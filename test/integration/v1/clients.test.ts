@@ -5,8 +5,8 @@ import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /**
- * Other people's clients, unmodified but for their base URL, in three ways: straight to the simulator, through
- * the queue, and through the queue with connections that break.
+ * Other people's clients, unmodified but for their base URL, in three ways: straight to the simulator,
+ * through the queue, and through the queue with connections that break.
  */
 
 /** Long enough for a connection to break while the model thinks. */

@@ -6,8 +6,8 @@ import { openCuttingProxy } from '../../support/http/cutting-proxy.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /**
- * OpenAI's Codex, as `codex exec`. Its package has 172 MB, so no test installs it, and CI does without. To run
- * this test:
+ * OpenAI's Codex, as `codex exec`. Its package has 172 MB, so no test installs it, and CI does without. To
+ * run this test:
  *
  *   npm install --prefix .cache/codex @openai/codex@0.171.0
  */

@@ -10,10 +10,10 @@ import { NANO_PER_DOLLAR } from '../../../src/usage/usd.ts';
 import { utcDay } from '../../../src/usage/utc-day.ts';
 
 /**
- * cloneJobs copies a finished job inside Redis, with everything that is stored for it: its hashes, its answer,
- * its event log, its entries in all indexes, and what its tenant keeps. The queue's own script books what each
- * copy has cost, on the day of its end. `clones` are the id, the time of creation, the question and the data of
- * each.
+ * cloneJobs copies a finished job inside Redis, with everything that is stored for it: its hashes, its
+ * answer, its event log, its entries in all indexes, and what its tenant keeps. The queue's own script books
+ * what each copy has cost, on the day of its end. `clones` are the id, the time of creation, the question and
+ * the data of each.
  */
 const cloneJobs = defineScript({
   name: 'test.clone',

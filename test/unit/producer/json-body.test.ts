@@ -54,7 +54,9 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-/** Sends the head of a request, and some bytes of its body. The server has read the head when this resolves. */
+/**
+ * Sends the head of a request, and some bytes of its body. The server has read the head when this resolves.
+ */
 async function begun(headers: string, bytes = '{'): Promise<Socket> {
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   sockets.push(socket);
