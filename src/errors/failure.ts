@@ -126,6 +126,8 @@ export interface Refusal {
   type: string | null;
   message: string;
   param: string | null;
+  /** Other fields of the `error` of a failed response, such as `misalignment`. */
+  more?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -171,7 +173,8 @@ export function failureFromRefusal({
     new RetryableError(code, message, { retryAfterMs, refusal });
 
   if (status === undefined) {
-    return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
+    const { type, message: words, param } = refusal;
+    return failureFromResponseError({ code: refusal.code ?? type ?? 'unknown', message: words, type, param });
   }
   if (hasOwnAccount && saysNamedAccount(refusal)) return terminal('invalid_request');
   if (saysMoney(refusal)) return retryable('quota_exhausted');
@@ -257,10 +260,12 @@ export function failureFromResponseError(error: {
   message: string;
   type?: string | null;
   param?: string | null;
+  [field: string]: unknown;
 }): Failure {
-  const { code, type = null, param = null } = error;
-  const message = `${code}: ${error.message}`;
-  const refusal = { code, type, message: error.message, param };
+  const { code, message: words, type = null, param = null, ...more } = error;
+  const message = `${code}: ${words}`;
+  const refusal: Refusal = { code, type, message: words, param };
+  if (Object.keys(more).length > 0) refusal.more = more;
   if (saysMoney(refusal)) return new RetryableError('quota_exhausted', message, { refusal });
   if (code === 'rate_limit_exceeded') {
     return saysTooLarge(refusal)

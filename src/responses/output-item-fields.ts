@@ -84,6 +84,52 @@ export function ownerOf({ type, part }: ResponseEvent): Owner | undefined {
   return Object.hasOwn(OWNERS, stem) ? OWNERS[stem] : undefined;
 }
 
+/**
+ * toolItemOf returns the type of the item to which an event about a call of a tool belongs, such as
+ * `web_search_call` for `response.web_search_call.searching`; undefined: the event's type does not tell.
+ */
+export function toolItemOf({ type }: ResponseEvent): string | undefined {
+  return TOOL_EVENT.exec(type)?.[1];
+}
+
+const TOOL_EVENT = /^response\.(\w+_call|mcp_list_tools)(?:_code|_arguments)?\./;
+
+/** itemTypeOf returns the type of an item, by its other fields if the upstream left it out. */
+export function itemTypeOf(item: Fields): string | undefined {
+  const { type } = item;
+  if (typeof type === 'string') return type;
+  if (item['role'] === 'assistant') return 'message';
+  return typeof item['name'] === 'string' && 'arguments' in item ? 'function_call' : undefined;
+}
+
+/**
+ * placeholderId returns the id of an item to which the upstream gave none. It is unique within a response:
+ * `namedItemId` makes it unique among responses.
+ */
+export function placeholderId(type: string | undefined, index: number): string {
+  return `${ID_PREFIXES[type ?? ''] ?? 'item'}_o3q_${index}`;
+}
+
+/** namedItemId returns the id of an item, with the id of its response in place of a placeholder's middle. */
+export function namedItemId(id: string, responseId: string): string {
+  const [, prefix, index] = PLACEHOLDER.exec(id) ?? [];
+  return prefix === undefined ? id : `${prefix}_${responseId.replace(/^resp_/, '')}_${index}`;
+}
+
+const PLACEHOLDER = /^([a-z]+)_o3q_(\d+)$/;
+
+/** The beginnings of OpenAI's ids of items. OpenAI refuses an input item whose id begins otherwise. */
+const ID_PREFIXES: Readonly<Record<string, string>> = {
+  message: 'msg',
+  reasoning: 'rs',
+  function_call: 'fc',
+  custom_tool_call: 'ctc',
+  web_search_call: 'ws',
+  file_search_call: 'fs',
+  code_interpreter_call: 'ci',
+  image_generation_call: 'ig',
+};
+
 /** openedItem returns an item with only a type and an id, because nothing else is known. */
 export function openedItem(type: string, id: string): Fields {
   switch (type) {

@@ -79,17 +79,45 @@ export function outputOf({ output }: UpstreamResponse): unknown[] {
   return Array.isArray(output) ? output : [];
 }
 
-/**
- * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is
- * not on the wire.
- */
+/** answerTextOf joins every `output_text` part of the messages that are the answer. */
 export function answerTextOf(response: UpstreamResponse): string {
-  return contentTexts(response, 'output_text', 'text').join('');
+  return contentTexts(answerMessagesOf(response), 'output_text', 'text').join('');
+}
+
+/** textLengthOf returns the length of all texts and refusals, also of those that are not the answer. */
+export function textLengthOf(response: UpstreamResponse): number {
+  const messages = messagesOf(response);
+  const texts = [
+    ...contentTexts(messages, 'output_text', 'text'),
+    ...contentTexts(messages, 'refusal', 'refusal'),
+  ];
+  return texts.reduce((length, text) => length + text.length, 0);
+}
+
+/**
+ * answerMessagesOf returns the messages that are the answer. The messages of the phase `commentary` are left
+ * out when there is a `final_answer`.
+ */
+export function answerMessagesOf(response: UpstreamResponse): Record<string, unknown>[] {
+  const messages = messagesOf(response);
+  const hasFinal = messages.some(({ phase }) => phase === 'final_answer');
+  return hasFinal ? messages.filter((message) => !isCommentary(message)) : messages;
+}
+
+/** isCommentary is true for a message that the model writes beside its work, before its final answer. */
+export function isCommentary({ phase }: Record<string, unknown>): boolean {
+  return phase === 'commentary';
+}
+
+function messagesOf(response: UpstreamResponse): Record<string, unknown>[] {
+  return outputOf(response).filter(
+    (item): item is Record<string, unknown> => isJsonObject(item) && item['type'] === 'message',
+  );
 }
 
 /** refusalOf returns the model's words when it has refused to answer; null: it has not refused. */
 export function refusalOf(response: UpstreamResponse): string | null {
-  const refusals = contentTexts(response, 'refusal', 'refusal');
+  const refusals = contentTexts(messagesOf(response), 'refusal', 'refusal');
   return refusals.length === 0 ? null : refusals.join('');
 }
 
@@ -111,11 +139,9 @@ export function incompleteReasonOf({ status, incomplete_details }: UpstreamRespo
   return incomplete_details?.reason ?? (status === 'incomplete' ? 'unknown' : null);
 }
 
-function contentTexts({ output }: UpstreamResponse, type: string, field: string): string[] {
-  if (!Array.isArray(output)) return [];
-  return output
-    .filter((item) => isJsonObject(item) && item['type'] === 'message' && Array.isArray(item['content']))
-    .flatMap((item: { content: unknown[] }) => item.content)
+function contentTexts(messages: readonly Record<string, unknown>[], type: string, field: string): string[] {
+  return messages
+    .flatMap(({ content }): unknown[] => (Array.isArray(content) ? content : []))
     .map((part) => (isJsonObject(part) && part['type'] === type ? part[field] : undefined))
     .filter((text) => typeof text === 'string');
 }

@@ -11,11 +11,14 @@ import {
   emptied,
   ITEM_TEXTS,
   isFields,
+  itemTypeOf,
   openedItem,
   ownerOf,
   partsOf,
+  placeholderId,
   SUMMARY_TEXT,
   textOf,
+  toolItemOf,
 } from './output-item-fields.ts';
 
 /** StreamedItem is one item of a response's output, as far as it has been streamed. */
@@ -37,10 +40,12 @@ export interface StreamedItem extends Pick<ItemSoFar, 'hasText' | 'matches' | 'm
   closeIncomplete(): ResponseEvent[];
 }
 
+const ARGUMENTS_DONE = 'response.function_call_arguments.done';
+
 /** @param index the item's index in the replay. */
 export function createStreamedItem(index: number): StreamedItem {
   const soFar = createItemSoFar();
-  const id = (): string => String(soFar.opened?.['id'] ?? `item_${index}`);
+  const id = (type: string | undefined): string => String(soFar.opened?.['id'] ?? placeholderId(type, index));
 
   const noteAll = (events: Iterable<ResponseEvent>): ResponseEvent[] => {
     const all: ResponseEvent[] = [];
@@ -51,6 +56,9 @@ export function createStreamedItem(index: number): StreamedItem {
     return all;
   };
 
+  const isUnplacedToolEvent = (event: ResponseEvent): boolean =>
+    event.item_id === undefined && soFar.opened !== undefined && toolItemOf(event) === soFar.opened['type'];
+
   /** Returns the event with its place filled in, after the events that should have come before it. */
   function* placed(event: ResponseEvent): Generator<ResponseEvent> {
     const { type, item } = event;
@@ -59,7 +67,7 @@ export function createStreamedItem(index: number): StreamedItem {
       yield {
         ...event,
         output_index: index,
-        ...(item['id'] === undefined && { item: { id: id(), ...item } }),
+        ...(item['id'] === undefined && { item: { ...item, id: id(itemTypeOf(item)) } }),
       };
       return;
     }
@@ -69,19 +77,19 @@ export function createStreamedItem(index: number): StreamedItem {
     }
     const owner = ownerOf(event);
     if (owner === undefined) {
-      yield { ...event, output_index: index };
+      yield { ...event, output_index: index, ...(isUnplacedToolEvent(event) && { item_id: id(undefined) }) };
       return;
     }
     if (soFar.opened === undefined) {
-      const added = openedItem(owner.item, event.item_id ?? id());
+      const added = openedItem(owner.item, event.item_id ?? id(owner.item));
       yield { type: ITEM_ADDED, output_index: index, item: added };
     }
-    yield* placedText({ ...event, item_id: id(), output_index: index }, owner);
+    yield* placedText({ ...event, item_id: id(owner.item), output_index: index }, owner);
   }
 
   function* placedText(event: ResponseEvent, { list, part, text }: Owner): Generator<ResponseEvent> {
     if (list === undefined || part === undefined) {
-      yield* withRestOfText(event, text);
+      yield* withRestOfText(withCalledName(event), text);
       return;
     }
     const place = list === 'content' ? 'content_index' : 'summary_index';
@@ -101,6 +109,13 @@ export function createStreamedItem(index: number): StreamedItem {
       yield* once(event.type, whole);
     } else yield* withRestOfText(whole, text);
   }
+
+  /** OpenAI repeats the name of the function where its arguments end. */
+  const withCalledName = (event: ResponseEvent): ResponseEvent => {
+    const name = soFar.opened?.['name'];
+    if (event.type !== ARGUMENTS_DONE || event['name'] !== undefined || !name) return event;
+    return { ...event, name };
+  };
 
   /** Some servers leave out deltas. The event that ends the text then supplies the rest. */
   function* withRestOfText(event: ResponseEvent, text: Text): Generator<ResponseEvent> {
@@ -123,7 +138,7 @@ export function createStreamedItem(index: number): StreamedItem {
 
   function* rest(final: Fields): Generator<ResponseEvent> {
     if (soFar.has(ITEM_DONE, {})) return;
-    const item: Fields = { ...final, id: soFar.opened?.['id'] ?? final['id'] ?? id() };
+    const item: Fields = { ...final, id: soFar.opened?.['id'] ?? final['id'] ?? id(itemTypeOf(final)) };
     if (soFar.opened === undefined) {
       yield { type: ITEM_ADDED, output_index: index, item: emptied(item) };
     }

@@ -1,5 +1,5 @@
 import type { ResponseEvent } from './event.ts';
-import { type Fields, isFields, ownerOf } from './output-item-fields.ts';
+import { type Fields, isFields, itemTypeOf, ownerOf, toolItemOf } from './output-item-fields.ts';
 import { createStreamedItem, type StreamedItem } from './streamed-item.ts';
 
 /**
@@ -75,7 +75,10 @@ export function createStreamedOutput(): StreamedOutput {
     if (isFields(event.item)) return itemOf(event, event.item);
     const owner = ownerOf(event);
     if (owner !== undefined) return itemOfText(event, owner.item);
-    if (event.output_index === undefined) return withId(event.item_id);
+    if (event.output_index === undefined) {
+      const tool = event.item_id === undefined ? toolItemOf(event) : undefined;
+      return tool === undefined ? withId(event.item_id) : lastOpen(tool);
+    }
     return at(event.output_index) ?? begin(event.output_index);
   };
 
@@ -101,7 +104,10 @@ export function createStreamedOutput(): StreamedOutput {
     get isEmpty() {
       return items.length === 0;
     },
-    add: (event) => placeOf(event)?.apply(event) ?? [event],
+    add(event) {
+      const whole = withItemType(event);
+      return placeOf(whole)?.apply(whole) ?? [whole];
+    },
     complete(output) {
       const pairs = paired(output);
       const others = items.filter((item) => !pairs.includes(item));
@@ -134,4 +140,15 @@ export function createStreamedOutput(): StreamedOutput {
       return whole;
     },
   };
+}
+
+/** withItemType fills in the type of the event's item, by which its texts find it, and drops an empty id. */
+function withItemType(event: ResponseEvent): ResponseEvent {
+  const { item } = event;
+  if (!isFields(item)) return event;
+  const { id, ...rest } = item;
+  const isUnnamed = id === null || id === '';
+  const type = itemTypeOf(item);
+  if (!isUnnamed && type === item['type']) return event;
+  return { ...event, item: { ...(isUnnamed ? rest : item), ...(type !== undefined && { type }) } };
 }

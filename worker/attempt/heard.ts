@@ -1,6 +1,6 @@
 import { createEventLogReader } from '../../src/events/event-log.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
-import { answerTextOf, outputOf, refusalOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import { answerTextOf, outputOf, textLengthOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { createStreamedOutput, type StreamedOutput } from '../../src/responses/streamed-output.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
@@ -37,8 +37,7 @@ export function createHeard(characters: number): Heard {
       }
     },
     exceeds(response) {
-      const length = answerTextOf(response).length + (refusalOf(response)?.length ?? 0);
-      return outputOf(response).length < items || length < Math.max(inDeltas, inWholeTexts);
+      return outputOf(response).length < items || textLengthOf(response) < Math.max(inDeltas, inWholeTexts);
     },
   };
 }

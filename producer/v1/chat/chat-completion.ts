@@ -2,7 +2,8 @@ import type { ChatCompletion } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobView } from '../../../src/job/view.ts';
-import { serviceTierOf, type UpstreamResponse, usageOf } from '../../../src/responses/response.ts';
+import { outputOf, serviceTierOf, type UpstreamResponse, usageOf } from '../../../src/responses/response.ts';
+import { filledOutput } from '../responses/filled-output.ts';
 import { choiceOf } from './chat-message.ts';
 
 /** About is what a chat completion and all its chunks say beside the answer. */
@@ -17,7 +18,12 @@ export function chatCompletionOf(job: JobView, response: UpstreamResponse): Chat
   return {
     object: 'chat.completion',
     ...aboutCompletion(job, response),
-    choices: [choiceOf(response)],
+    choices: [
+      choiceOf({
+        ...response,
+        output: filledOutput(outputOf(response), responseIdOf(job.id), response.status),
+      }),
+    ],
     ...(usage !== undefined && { usage }),
     ...extrasOf(response),
   };

@@ -6,6 +6,7 @@ import type {
 } from 'openai/resources/chat/completions';
 import { type Fields, isFields, partsOf } from '../../../src/responses/output-item-fields.ts';
 import {
+  answerMessagesOf,
   incompleteReasonOf,
   outputOf,
   refusalOf,
@@ -45,24 +46,14 @@ interface TextPart {
   part: Fields;
 }
 
-/** textPartsOf returns the parts of the answer. Commentary is left out when there is a final answer. */
+/** textPartsOf returns the parts of the answer. */
 function textPartsOf(response: UpstreamResponse): TextPart[] {
-  const messages = outputOf(response)
-    .filter(isFields)
-    .filter(({ type }) => type === 'message');
-  const hasFinal = messages.some(({ phase }) => phase === 'final_answer');
-  return messages
-    .filter((message) => !hasFinal || !isCommentary(message))
+  return answerMessagesOf(response)
     .flatMap((message) => partsOf(message, 'content'))
     .flatMap(([, part]) => {
       const { type, text } = part;
       return type === 'output_text' && typeof text === 'string' ? [{ text, part }] : [];
     });
-}
-
-/** isCommentary is true for a message that the model writes beside its work, before its final answer. */
-export function isCommentary({ phase }: Fields): boolean {
-  return phase === 'commentary';
 }
 
 /** annotationsOf returns the citations of URLs. A chat has no other annotations. */

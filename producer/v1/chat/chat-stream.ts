@@ -1,15 +1,18 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { CompletionUsage } from 'openai/resources/completions';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
+import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { ResponseEvent } from '../../../src/responses/event.ts';
 import { ITEM_ADDED, ITEM_DONE } from '../../../src/responses/item-so-far.ts';
 import { type Fields, isFields } from '../../../src/responses/output-item-fields.ts';
+import { isCommentary } from '../../../src/responses/response.ts';
 import type { AnswerWriter, Asked } from '../door.ts';
 import type { Envelope } from '../openai-error.ts';
+import { filledEvent } from '../responses/filled-output.ts';
 import { aboutCompletion, chatUsageOf } from './chat-completion.ts';
 import { chatFailureOf } from './chat-failure.ts';
-import { choiceOf, isCommentary, logprobsIn } from './chat-message.ts';
+import { choiceOf, logprobsIn } from './chat-message.ts';
 
 type Choice = ChatCompletionChunk.Choice;
 
@@ -43,6 +46,7 @@ const REFUSAL = 'response.refusal.delta';
  * reasoning, so an attempt that has only reasoned has told nothing.
  */
 export function chatWriter(asked: Asked, includesUsage: boolean): AnswerWriter {
+  const responseId = responseIdOf(asked.job.id);
   let about = aboutCompletion(asked.job);
   let hasText = false;
   /** The number of each call in the chat, by the index of its item in the output. */
@@ -140,7 +144,7 @@ export function chatWriter(asked: Asked, includesUsage: boolean): AnswerWriter {
           return;
         case 'event':
           note(told.event);
-          yield* event(told.event);
+          yield* event(filledEvent(told.event, responseId));
           return;
         case 'attempt_failed':
           yield dataLine({ error: attemptFailed(about.id, told.reason) });

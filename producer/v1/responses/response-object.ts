@@ -1,17 +1,25 @@
 import { responseIdOf } from '../../../src/job/ids/response-id.ts';
 import { STATUS_TABLE } from '../../../src/job/job.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
+import { missingFieldsOf } from './missing-fields.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 
 /**
  * responseObject turns a job into a Response of OpenAI's API. The Response has every key that OpenAI sends,
- * with null where there is no value. For a completed job it is the upstream's own object under our id.
+ * with null where there is no value. For a completed job it is the upstream's own object under our id. Fields
+ * that OpenAI always sends and the upstream left out are filled in.
  */
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
   if (response !== undefined) {
-    return { ...response, ...jobFieldsOf(job, request), status: response.status ?? status };
+    const known = { responseId: responseIdOf(job.id), request, skeleton: skeletonOf(request) };
+    return {
+      ...response,
+      ...jobFieldsOf(job, request),
+      ...missingFieldsOf(response, known),
+      status: response.status ?? status,
+    };
   }
   return {
     ...jobFieldsOf(job, request),
@@ -56,7 +64,7 @@ function jobFieldsOf(job: JobDetail['job'], request: Record<string, unknown>) {
 function errorOf(error: { code: string; message: string }, refusal: JobDetail['refusal']) {
   // Some clients read the message only if the error has a `type`.
   const { code, message, type, param } = refusal ?? { ...error, type: null, param: null };
-  return { code: code ?? error.code, message, type: type ?? 'server_error', param };
+  return { code: code ?? error.code, message, type: type ?? 'server_error', param, ...refusal?.more };
 }
 
 function skeletonOf(request: Record<string, unknown>): Record<string, unknown> {

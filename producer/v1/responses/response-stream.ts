@@ -3,6 +3,7 @@ import type { JobDetail } from '../../../src/job-store/result.ts';
 import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
 import type { SharedTexts } from '../../http/sse.ts';
 import type { AnswerWriter, Asked } from '../door.ts';
+import { filledEvent } from './filled-output.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
 /**
@@ -11,6 +12,7 @@ import { isBackground, responseObject, unansweredObject } from './response-objec
  * @param texts texts that the stream shares with other streams of the same route.
  */
 export function responseWriter(asked: Asked, texts: SharedTexts): AnswerWriter {
+  const id = responseIdOf(asked.job.id);
   const inProgress = { response: unansweredObject(asked, 'in_progress') };
   const opening = isBackground(asked.request) ? { response: unansweredObject(asked, 'queued') } : inProgress;
   /** @param source the object from which `fieldsOf` makes the fields. All readers of the job share it. */
@@ -28,7 +30,7 @@ export function responseWriter(asked: Asked, texts: SharedTexts): AnswerWriter {
         case 'in_progress':
           return event('response.in_progress', number, inProgress);
         case 'event':
-          return event(told.event.type, number, told.event);
+          return event(told.event.type, number, told.event, () => filledEvent(told.event, id));
         case 'attempt_failed':
           return event('error', number, attemptFailed(asked, told.reason));
         case 'end': {

@@ -116,6 +116,11 @@ describe('a response as a chat completion', () => {
     expect(answerTo(message('msg_1', 'Noon.')).choices[0]?.message).not.toHaveProperty('tool_calls');
   });
 
+  it('has calls that the upstream has given no ids by ids of their own', () => {
+    const calls = answerTo({ type: 'function_call', name: 'now', arguments: '{}' }).choices[0];
+    expect(calls?.message.tool_calls).toMatchObject([{ id: `fc_${HEX}_0`, function: { name: 'now' } }]);
+  });
+
   it('has the citations of URLs, counted from the beginning of the whole text', () => {
     const output = annotated('msg_1', 'here', ['https://example.org']);
     expect(answerTo(output).choices[0]?.message).toMatchObject({

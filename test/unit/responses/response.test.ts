@@ -12,6 +12,16 @@ describe('the answer of a response', () => {
     ['none after reasoning alone', [reasoning('rs', ['Hm.'])], null, null],
     ['none where there is no output', [], null, null],
     ['none in an empty text', [message('m', '')], null, null],
+    [
+      'the final answer without the commentary before it',
+      [
+        { ...message('m', 'Let me see. '), phase: 'commentary' },
+        { ...message('n', 'Yes.'), phase: 'final_answer' },
+      ],
+      'Yes.',
+      null,
+    ],
+    ['commentary where that is all', [{ ...message('m', 'Hm.'), phase: 'commentary' }], 'Hm.', null],
     ['an empty text beside a call', [call('fc', 'look', '{}')], '', null],
   ])('is %s', (_what, output, answer, words) => {
     expect(answerOf(withOutput(...output))).toBe(answer);

@@ -66,6 +66,39 @@ describe('what was streamed', () => {
     ]);
   });
 
+  it('has the place of each event about a tool, where the server names none', () => {
+    const { events } = heard([
+      { type: 'response.output_item.added', item: { type: 'mcp_call' } },
+      { type: 'response.mcp_call_arguments.delta', delta: '{' },
+      { type: 'response.mcp_call.completed' },
+      { type: 'response.output_item.done', item: { type: 'mcp_call', id: null } },
+      { type: 'response.mcp_call.failed' },
+    ]);
+    const place = { output_index: 0, item_id: 'item_o3q_0' };
+    expect(events).toEqual([
+      { type: 'response.output_item.added', output_index: 0, item: { type: 'mcp_call', id: 'item_o3q_0' } },
+      { type: 'response.mcp_call_arguments.delta', ...place, delta: '{' },
+      { type: 'response.mcp_call.completed', ...place },
+      { type: 'response.output_item.done', output_index: 0, item: { type: 'mcp_call', id: 'item_o3q_0' } },
+      { type: 'response.mcp_call.failed' },
+    ]);
+  });
+
+  it('has the name of the function where its arguments end', () => {
+    const [added, ...rest] = streamOf([call('fc_1', 'now', '{}')]);
+    expect(added).toMatchObject({ item: { name: 'now' } });
+    const { events } = heard([added as ResponseEvent, ...without(rest, 'name')]);
+    expect(only(events, /arguments\.done$/)).toMatchObject([{ name: 'now', arguments: '{}' }]);
+  });
+
+  it('and has no type of its item is a message if its role is that of an assistant', () => {
+    const { events } = heard([
+      { type: 'response.output_item.added', output_index: 0, item: { role: 'assistant', id: 'm' } },
+      { type: 'response.output_text.delta', output_index: 0, delta: 'So.' },
+    ]);
+    expect(only(events, /output_item/)).toMatchObject([{ item: { id: 'm', type: 'message' } }]);
+  });
+
   it('is added to a final output that lacks it, in its order', () => {
     const { streamed } = heard(all);
     const [first, second, third] = OUTPUT;

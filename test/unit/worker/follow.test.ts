@@ -1,5 +1,5 @@
 import { TerminalError } from '../../../src/errors/failure.ts';
-import { follow } from '../../../worker/attempt/follow.ts';
+import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
 import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
 import {
   delta,
@@ -22,6 +22,25 @@ describe('follow', () => {
     const { options, resumedAfter, polledAt } = scripted([], []);
     expect(await follow(streamed(stream([delta(3, 'a'), end(4)])), options)).toBe(done);
     expect([resumedAfter, polledAt]).toEqual([[], []]);
+  });
+
+  it('takes an event of an unknown type as a sign of life, and writes it down', async () => {
+    const { options, progress } = scripted([], []);
+    const added: StreamEvent[] = [];
+    const add: FollowOptions['eventLogWriter']['add'] = (event, now) => {
+      added.push(event);
+      progress.push(now);
+    };
+    const unknown = { type: 'response.compaction.compacting', sequence_number: 3 };
+    async function* late(): AsyncGenerator<StreamEvent> {
+      jest.setSystemTime(Date.now() + MINUTE);
+      yield unknown;
+      yield end(4);
+    }
+    const startedAt = Date.now();
+    expect(await follow(streamed(late()), { ...options, eventLogWriter: { add } })).toBe(done);
+    expect(added).toEqual([unknown]);
+    expect(progress).toMatchObject([{ cursor: 3, seenAt: startedAt + MINUTE }]);
   });
 
   it('returns a response that has already ended at once', async () => {

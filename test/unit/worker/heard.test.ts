@@ -43,6 +43,17 @@ it('A response that ends whole is left as it is, and nothing is read', async () 
   expect(done).toEqual([]);
 });
 
+it('Commentary that was streamed is no lost part of the answer', async () => {
+  const output = [
+    { ...message('msg_1', 'Let me see.'), phase: 'commentary' },
+    { ...message('msg_2', 'Yes.'), phase: 'final_answer' },
+  ];
+  const { end, done } = after(streamOf(output));
+  const whole = { ...ended, output };
+  expect(await end(whole)).toBe(whole);
+  expect(done).toEqual([]);
+});
+
 it.each([
   ['an empty output', []],
   ['no output', undefined],
