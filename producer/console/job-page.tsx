@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { jobEvents } from '../../src/events/watch.ts';
-import { parseExact, stringifyExact } from '../../src/job/exact-json.ts';
+import { isJsonObject, parseExact, stringifyExact } from '../../src/job/exact-json.ts';
+import { AGENT } from '../../src/job/fields/metadata.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { JobDetail } from '../../src/job-store/result.ts';
@@ -56,6 +57,7 @@ export async function jobPage(
         <p class="quiet">
           <code>{job.id}</code>
         </p>
+        <Agent metadata={detail.request['metadata']} />
         <div id="live">
           <LiveJob state={state} />
         </div>
@@ -71,6 +73,12 @@ export async function jobPage(
       </>
     ),
   };
+}
+
+/** Agent names the agent that asked, if the metadata of the request does. */
+function Agent({ metadata }: { metadata: unknown }) {
+  const agent = isJsonObject(metadata) ? metadata[AGENT] : undefined;
+  return typeof agent === 'string' ? <p class="quiet">Asked by agent {agent}</p> : null;
 }
 
 /** Reads what the events of a job have told so far, for a limited time. */

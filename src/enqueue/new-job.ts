@@ -3,7 +3,8 @@ import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
-import { termsOf } from '../job/metadata.ts';
+import { termsOf } from '../job/fields/metadata.ts';
+import { webhookUrlFlaw } from '../job/fields/webhook-url.ts';
 import {
   type JobData,
   jobDataFrom,
@@ -15,7 +16,6 @@ import type { OurOptions } from '../job/stored-options.ts';
 import { needOf } from '../job/stored-options.ts';
 import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import type { JobView } from '../job/view.ts';
-import { webhookUrlFlaw } from '../job/webhook-url.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';

@@ -1,8 +1,8 @@
 import type { Models } from '../config/file.ts';
 import { QueueError } from '../errors/problem.ts';
 import type { ActionKind } from '../job/action.ts';
+import { upstreamHeadersIn } from '../job/fields/upstream-headers.ts';
 import type { JobStatus } from '../job/job.ts';
-import { upstreamHeadersIn } from '../job/upstream-headers.ts';
 import { type ForgetAnswer, forgetJobScript, type RetryAnswer, retryJobScript } from '../lua/finished-job.ts';
 import { type ActionRefusal, type CancelAnswer, cancelJobScript } from '../lua/job.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';

@@ -1,5 +1,5 @@
+import { termOf } from '../job/fields/metadata.ts';
 import type { JobFilter, JobQuery } from '../job/job-queue.ts';
-import { termOf } from '../job/metadata.ts';
 import type { JobPage, JobView } from '../job/view.ts';
 import { listBareJobs } from '../lua/job.ts';
 import { iso } from '../model-queue/job-view.ts';

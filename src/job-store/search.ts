@@ -1,5 +1,5 @@
+import { termOf } from '../job/fields/metadata.ts';
 import type { JobFilter } from '../job/job-queue.ts';
-import { termOf } from '../job/metadata.ts';
 import type { JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';

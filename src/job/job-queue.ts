@@ -38,7 +38,9 @@ export interface EventOptions extends CallOptions {
 
 /** JobFilter selects jobs; without fields it selects all. */
 export interface JobFilter {
+  /** The status that the jobs have. */
   status?: JobStatus | undefined;
+  /** The model that the callers asked for. */
   model?: string | undefined;
   /** The tenant whose jobs are selected, for an admin. Default: all tenants. */
   tenant?: string | undefined;
@@ -170,10 +172,7 @@ export interface JobQueue {
    * @throws {JobQueueError} `job_not_finished`
    */
   delete(id: string, options?: CallOptions): Promise<void>;
-  /**
-   * Reads one page of jobs, newest first. A page may have fewer jobs than `limit` although more follow:
-   * continue with `next_cursor`.
-   */
+  /** Reads a page of jobs, newest first. A page with a `next_cursor` is not the last, however short it is. */
   list(query?: JobQuery, options?: CallOptions): Promise<JobPage>;
   /** Long actions over all jobs that match a filter. */
   readonly actions: JobActions;

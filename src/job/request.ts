@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { isJsonObject, withPlainNumbers } from './exact-json.ts';
+import { metadata } from './fields/metadata.ts';
+import { upstreamHeaders } from './fields/upstream-headers.ts';
+import { webhookUrl } from './fields/webhook-url.ts';
 import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './ids/named-responses.ts';
-import { metadata } from './metadata.ts';
-import { upstreamHeaders } from './upstream-headers.ts';
-import { webhookUrl } from './webhook-url.ts';
+import type { JobRequest, QuestionRequest, ResponsesRequest } from './job-request.ts';
+
+export type { BulkRequest, JobRequest } from './job-request.ts';
 
 /** BullMQ's largest priority. BullMQ 6.7.0 throws for larger numbers. */
 const MAX_PRIORITY = 2_097_151;
@@ -50,7 +53,10 @@ const questionFields = {
     .describe('The question, in plain words.'),
   context: z.string().optional().describe('What the model reads before the question.'),
   instructions: z.string().optional().describe('How the model should behave.'),
-  reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
+  reasoning_effort: z
+    .enum(REASONING_EFFORTS)
+    .optional()
+    .describe('How much the model reasons before it answers. Default: the upstream’s.'),
   max_output_tokens: z.int().min(16).optional().describe('The limit of the answer, reasoning included.'),
   metadata: metadata.optional(),
 };
@@ -61,13 +67,20 @@ const questionFields = {
  */
 const responsesBody = z
   .looseObject({
-    model: z.string().min(1).optional(),
+    model: z.string().min(1).optional().describe('A configured model. `model` beside the body counts first.'),
     input: z
       .union([z.string().min(1), z.array(z.unknown()).min(1)], 'expected a text or a list of items')
-      .optional(),
-    stream: z.boolean().nullish(),
-    background: z.boolean().nullish(),
-    metadata: metadata.nullish(),
+      .optional()
+      .describe('A text or a list of items. Needed unless there is a `prompt`.'),
+    stream: z
+      .boolean()
+      .nullish()
+      .describe('Whether the answer is streamed from the upstream. `stream` beside the body counts first.'),
+    background: z
+      .boolean()
+      .nullish()
+      .describe('Not sent to the upstream: the worker decides whether a response runs in the background.'),
+    metadata: metadata.nullish().describe('Kept with the job and sent to the upstream.'),
   })
   .refine(
     (body) => body.input !== undefined || body['prompt'] !== undefined,
@@ -112,29 +125,16 @@ const questionData = z.strictObject({ ...questionFields, ...runOptions });
 const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...upstreamIdFields });
 const questionRequest = z
   .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
-  .meta({ id: 'QuestionRequest' });
+  .meta({ id: 'QuestionRequest' }) satisfies z.ZodType<QuestionRequest>;
 const responsesRequest = z
   .strictObject({ request: responsesBody, ...runOptions, ...queueOptions })
-  .meta({ id: 'ResponsesRequest' });
+  .meta({ id: 'ResponsesRequest' }) satisfies z.ZodType<ResponsesRequest>;
 
 /**
  * jobRequest has both forms of a request, for the OpenAPI document. `parseJobRequest` picks the form first,
  * so that its refusals name the fields of one form.
  */
 export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
-
-/**
- * JobRequest is what a caller may enqueue: either a `question` in plain words, or `request`, which is any
- * body of OpenAI's Responses API. The schemas above state the meaning, unit and default of each field;
- * `/docs` is made from them.
- */
-export type JobRequest = z.infer<typeof jobRequest>;
-
-/**
- * BulkRequest is a request of a bulk. A request with an `idempotency_key` becomes one job even if it is sent
- * several times, as with `Idempotency-Key`.
- */
-export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**
  * JobData is the data of a job in Redis, the same for producers in every language (docs/DATA-FORMAT.md). It

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../job/exact-json.ts';
+import { AGENT } from '../job/fields/metadata.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { BulkRequest } from '../job/request.ts';
 import type { JobView } from '../job/view.ts';
@@ -7,8 +8,6 @@ import type { McpCall } from './tool.ts';
 
 /** How long after its end a completed job still answers a repeated question, in milliseconds. */
 const JOINED_FOR_MS = 600_000;
-/** The key of a job's metadata that has the name of the agent which asked. */
-const AGENT = 'agent';
 
 /** Question is what a model asks. */
 export interface Question {

@@ -1,7 +1,7 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
+import type { UpstreamHeaders } from '../job/fields/upstream-headers.ts';
 import type { FinishedStatus } from '../job/job.ts';
-import type { UpstreamHeaders } from '../job/upstream-headers.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 

@@ -1,5 +1,5 @@
+import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { needOf } from '../../src/job/stored-options.ts';
-import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../../src/responses/response.ts';

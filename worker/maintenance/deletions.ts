@@ -1,5 +1,5 @@
 import { type Failure, isFailure, RetryableError } from '../../src/errors/failure.ts';
-import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { takeDeletions } from '../../src/lua/deletions.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';

@@ -1,5 +1,5 @@
 import { isFailure } from '../../src/errors/failure.ts';
-import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { settleEstimate, takeEstimates } from '../../src/lua/usage.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';

@@ -6,7 +6,7 @@ import { createUpstreamAgent } from '../../src/config/upstream-agent.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
-import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import { namesAccount, type UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';

@@ -1,6 +1,6 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
-import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts';

@@ -3,7 +3,7 @@ import type { ProxyAddresses } from '../../src/config/upstream-address.ts';
 import { createUpstreamAgent } from '../../src/config/upstream-agent.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
-import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { withConnection } from './event-stream.ts';

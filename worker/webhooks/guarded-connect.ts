@@ -1,7 +1,7 @@
 import { lookup, Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
-import { refusedRange } from '../../src/job/webhook-url.ts';
+import { refusedRange } from '../../src/job/fields/webhook-url.ts';
 
 /** Resolve returns all addresses of a host name. */
 export type Resolve = (hostname: string) => Promise<string[]>;

@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { Client, type Dispatcher } from 'undici';
-import { webhookUrlFlaw } from '../../src/job/webhook-url.ts';
+import { webhookUrlFlaw } from '../../src/job/fields/webhook-url.ts';
 import { createGuardedConnect, type GuardOptions } from './guarded-connect.ts';
 
 export interface WebhookSenderOptions extends Omit<GuardOptions, 'timeoutMs'> {

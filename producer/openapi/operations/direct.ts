@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { UPSTREAM_HEADER_NAMES } from '../../../src/job/upstream-headers.ts';
+import { UPSTREAM_HEADER_NAMES } from '../../../src/job/fields/upstream-headers.ts';
 import type { HttpProblemCode } from '../../http/http-problem.ts';
 import type { Operation } from '../operation.ts';
 

@@ -4,7 +4,7 @@ import { createUpstreamAgent } from '../../../src/config/upstream-agent.ts';
 import { type Failure, failureFromRefusal } from '../../../src/errors/failure.ts';
 import { refusalBodyFrom } from '../../../src/errors/refusal-body.ts';
 import { isJsonObject } from '../../../src/job/exact-json.ts';
-import type { UpstreamHeaders } from '../../../src/job/upstream-headers.ts';
+import type { UpstreamHeaders } from '../../../src/job/fields/upstream-headers.ts';
 
 /** UpstreamCall sends one call to the upstream. It never sends it twice. */
 export type UpstreamCall = (request: DirectRequest) => Promise<DirectOutcome>;

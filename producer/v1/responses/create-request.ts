@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { checkedInput } from '../../../src/errors/input.ts';
+import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/fields/upstream-headers.ts';
 import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
-import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/upstream-headers.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { isBackground } from './response-object.ts';
 

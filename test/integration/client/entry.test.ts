@@ -12,7 +12,7 @@ function packagesAmong(urls: readonly string[]): string[] {
   return [...new Set(names)].sort();
 }
 
-it('o3-queue/client loads one package, and neither BullMQ nor ioredis nor Express nor zod', () => {
+it('o3-queue/client loads one package, and neither BullMQ, ioredis, Express, zod nor the MCP package', () => {
   const urls = loadedBy('o3-queue/client');
   expect(urls).toContainEqual(expect.stringMatching(/\/dist\/src\/client\/o3-client\.js$/));
   expect(packagesAmong(urls)).toEqual(['eventsource-parser']);

@@ -58,6 +58,18 @@ describe('the page of a job', () => {
     expect(headers['content-security-policy']).not.toContain('unsafe');
   });
 
+  it('names the agent that asked, without HTML in its name', async () => {
+    const later = { question: 'Tomorrow?', delay_ms: 86_400_000 };
+    const shown = async (metadata: Record<string, string>): Promise<string> => {
+      const { id } = await enqueue(instance.url, { ...later, metadata });
+      return String((await page(`/console/jobs/${id}`)).body);
+    };
+    const html = await shown({ agent: `coder ${HOSTILE}` });
+    expect(html).toContain('<p class="quiet">Asked by agent coder &lt;/script>');
+    expect(html).not.toMatch(/<script>|<img/);
+    expect(await shown({ note: 'No agent.' })).not.toContain('Asked by agent');
+  });
+
   it('shows the answer as it came when asked for plain text', async () => {
     const { id } = await enqueue(instance.url, { question: 'Plain?' });
     await reached(instance.url, id, 'completed');

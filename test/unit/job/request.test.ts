@@ -1,5 +1,8 @@
+import type { z } from 'zod';
 import {
+  type JobRequest,
   jobDataFrom,
+  jobRequest,
   parseJobData,
   parseJobRequest,
   requestedModel,
@@ -29,6 +32,13 @@ describe('a request', () => {
       max_attempts: 1000,
     };
     expect(parseJobRequest(whole)).toEqual(whole);
+  });
+
+  it('has a type, written out for editors, that equals the type of its schema', () => {
+    // The compiler refuses these functions when the types differ.
+    const written = (request: z.infer<typeof jobRequest>): JobRequest => request;
+    const inferred = (request: JobRequest): z.infer<typeof jobRequest> => request;
+    expect(inferred(written(jobRequest.parse(question)))).toEqual(question);
   });
 
   it('keeps fields of the Responses API that this queue does not know', () => {

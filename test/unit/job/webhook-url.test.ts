@@ -1,5 +1,5 @@
+import { refusedRange, webhookUrlFlaw } from '../../../src/job/fields/webhook-url.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
-import { refusedRange, webhookUrlFlaw } from '../../../src/job/webhook-url.ts';
 
 describe('an address', () => {
   it.each([

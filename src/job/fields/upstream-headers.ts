@@ -12,22 +12,34 @@ const headerValue = z
   .regex(/^[!-~](?:[ -~]*[!-~])?$/, 'expected printable ASCII characters without a space at either end');
 
 /**
+ * UpstreamHeaders are the headers that a job sends to the upstream, by their names in lower case. It is not
+ * an interface, because the SDK takes no interface as headers.
+ */
+export type UpstreamHeaders = {
+  /** The beta features of the API that the request uses. */
+  'openai-beta'?: string | undefined;
+  /** The OpenAI organization that the request is made for. */
+  'openai-organization'?: string | undefined;
+  /** The OpenAI project that the request is made for. */
+  'openai-project'?: string | undefined;
+};
+
+/**
  * upstreamHeaders are the headers of OpenAI's API that are passed from a caller to the upstream. Their names
  * are written in lower case.
  */
 export const upstreamHeaders = z
   .strictObject({
-    'openai-beta': headerValue.optional(),
-    'openai-organization': headerValue.optional(),
-    'openai-project': headerValue.optional(),
+    'openai-beta': headerValue.optional().describe('The beta features of the API that the request uses.'),
+    'openai-organization': headerValue
+      .optional()
+      .describe('The OpenAI organization that the request is made for.'),
+    'openai-project': headerValue.optional().describe('The OpenAI project that the request is made for.'),
   })
   .describe(
     'Headers for the upstream, which are sent at every call about this job: when its response is created, ' +
       'looked up, cancelled and deleted.',
-  );
-
-/** UpstreamHeaders are the headers that a job sends to the upstream, by their names in lower case. */
-export type UpstreamHeaders = z.infer<typeof upstreamHeaders>;
+  ) satisfies z.ZodType<UpstreamHeaders>;
 
 export const UPSTREAM_HEADER_NAMES = upstreamHeaders.keyof().options;
 

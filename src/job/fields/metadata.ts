@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { shown } from '../errors/input.ts';
-import type { Flaw } from '../errors/problem.ts';
+import { shown } from '../../errors/input.ts';
+import type { Flaw } from '../../errors/problem.ts';
 
 /**
  * Names that every JavaScript object has. As keys they would be lost, or would change the reader's objects.
  */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** AGENT is the key of metadata that has the name of the agent which asked. `POST /mcp` sets it. */
+export const AGENT = 'agent';
 
 /** metadata has OpenAI's limits: at most 16 pairs, keys of up to 64 characters, strings of up to 512. */
 export const metadata = z

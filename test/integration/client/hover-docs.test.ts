@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { openApiDocument } from '../../../producer/openapi/document.ts';
+import { everyRoute } from '../../support/hostile/every-route.ts';
+
+/** What an app passes to O3Client, and the file of `dist/src` that declares each type to editors. */
+const PASSED: Record<string, readonly string[]> = {
+  'job/job-request': [
+    'RequestOptions',
+    'QuestionRequest',
+    'ResponsesRequest',
+    'ResponsesBody',
+    'BulkRequest',
+  ],
+  'job/fields/upstream-headers': ['UpstreamHeaders'],
+  'job/job-queue': ['CallOptions', 'EnqueueOptions', 'WaitOptions', 'EventOptions', 'JobFilter', 'JobQuery'],
+  'client/address': ['O3ClientOptions'],
+  'usage/report': ['UsageQuery'],
+  'audit/audit': ['AuditQuery'],
+};
+
+interface Schema {
+  description?: string;
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  anyOf?: Schema[];
+}
+
+const { components }: { components?: { schemas?: Record<string, Schema> } } = JSON.parse(
+  JSON.stringify(openApiDocument(everyRoute(), '1.2.3')),
+);
+
+function declarations(file: string): string {
+  return readFileSync(`dist/src/${file}.d.ts`, 'utf8');
+}
+
+/** commentsOf returns the comment of each field of a declared type, in one line; an empty one for none. */
+function commentsOf(type: string): Record<string, string> {
+  const file = Object.keys(PASSED).find((name) => PASSED[name]?.includes(type)) ?? '';
+  const text = declarations(file);
+  const start = text.search(new RegExp(`^export (interface ${type}\\b|type ${type} = )`, 'm'));
+  if (start === -1) throw new Error(`expected ${file} to declare ${type}`);
+  const body = text.slice(text.indexOf('{\n', start) + 2, text.indexOf('\n}', start));
+  const fields = body.matchAll(
+    /(?:\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n)?^ {4}(?:readonly )?'?([\w-]+)'?\??: /gm,
+  );
+  return Object.fromEntries(
+    [...fields].map(([, comment = '', name]) => [
+      name,
+      comment
+        .replaceAll(/^\s*\*/gm, '')
+        .replaceAll(/\s+/g, ' ')
+        .trim(),
+    ]),
+  );
+}
+
+/** descriptionsOf returns the description of each field of a schema; an empty one for none. */
+function descriptionsOf(schema: Schema | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(schema?.properties ?? {}).map(([name, { description = '' }]) => [name, description]),
+  );
+}
+
+it.each(Object.values(PASSED).flat())('an editor shows a comment for every field of %s', (type) => {
+  const comments = Object.entries(commentsOf(type));
+  expect(comments.length).toBeGreaterThan(0);
+  expect(comments.filter(([, comment]) => comment === '')).toEqual([]);
+});
+
+it('these are all types of objects that a method of O3Client takes', () => {
+  const taken = declarations('client/o3-client').matchAll(
+    /\b(?:options|query|requests?)\??: (?:readonly )?(\w+)/g,
+  );
+  const types = new Set([...taken].map((match) => match[1]));
+  expect(types).toContain('JobRequest');
+  // JobRequest is a union of two of them.
+  types.delete('JobRequest');
+  expect(Object.values(PASSED).flat()).toEqual(expect.arrayContaining([...types]));
+});
+
+it('the comments of a request are the descriptions of its fields in the OpenAPI document', () => {
+  const { QuestionRequest: question, ResponsesRequest: responses, Bulk: bulk } = components?.schemas ?? {};
+  const both = commentsOf('RequestOptions');
+  expect({ ...both, ...commentsOf('QuestionRequest') }).toEqual(descriptionsOf(question));
+  expect({ ...both, ...commentsOf('ResponsesRequest') }).toEqual(descriptionsOf(responses));
+  expect(commentsOf('ResponsesBody')).toEqual(descriptionsOf(responses?.properties?.['request']));
+  expect(commentsOf('UpstreamHeaders')).toEqual(descriptionsOf(responses?.properties?.['upstream_headers']));
+  const forms = bulk?.properties?.['jobs']?.items?.anyOf ?? [];
+  expect(forms.map(descriptionsOf)).toContainEqual(expect.objectContaining(commentsOf('BulkRequest')));
+});
