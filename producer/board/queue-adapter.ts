@@ -60,8 +60,8 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   /**
-   * Lists our statuses. BullMQ also has `prioritized` and `waiting-children` (the parents of flows), whose jobs
-   * wait like others.
+   * Lists our statuses. BullMQ also has `prioritized` and `waiting-children` (the parents of flows), whose
+   * jobs wait like others.
    */
   override getJobStatuses(): JobStatus[] {
     return ['active', 'waiting', 'completed', 'failed', 'delayed'];

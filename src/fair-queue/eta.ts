@@ -84,7 +84,9 @@ export function waitingOutside(hindrance: Hindrance): Waiting {
   };
 }
 
-/** waitingForChildren says what a flow's parent waits for. It has no position before its children have ended. */
+/**
+ * waitingForChildren says what a flow's parent waits for. It has no position before its children have ended.
+ */
 export function waitingForChildren(count: number): Waiting {
   return {
     waiting_for: count === 1 ? '1 child job' : `${count} child jobs`,
