@@ -206,7 +206,7 @@ export class O3Client implements JobQueue {
     return this.#readBody(pathWith('/usage', query), [isUsageReport, 'a report of usage'], options);
   }
 
-  /** Reads a page of who has done what, newest first: the caller's acts and those on its jobs; admin: all. */
+  /** Reads a page of the audit log, newest first: an admin all acts, a tenant its own and those on its jobs. */
   async audit(query: AuditQuery = {}, options: CallOptions = {}): Promise<AuditPage> {
     return this.#readBody(pathWith('/audit', query), [isAuditPage, 'a page of the audit log'], options);
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { queueHeaders } from '../../v1/responses/create-request.ts';
 import type { Operation } from '../operation.ts';
+import { CREATE_PROBLEMS } from './v1.ts';
 
 const completion = z
   .looseObject({
@@ -65,14 +66,5 @@ export const createChatCompletion: Operation = {
   },
   refusals: 'envelope',
   passesRefusalsOn: true,
-  problems: [
-    'unknown_model',
-    'idempotency_key_reused',
-    'budget_exhausted',
-    'too_many_waiting',
-    'too_much_stored',
-    'too_many_streams',
-    'storage_full',
-    'redis_unavailable',
-  ],
+  problems: CREATE_PROBLEMS,
 };

@@ -36,6 +36,18 @@ const answered = (description: string, mediaType?: string): Operation['answers']
   },
 });
 
+/** CREATE_PROBLEMS are the refusals of a call that makes a response, here and in a chat. */
+export const CREATE_PROBLEMS: NonNullable<Operation['problems']> = [
+  'unknown_model',
+  'idempotency_key_reused',
+  'budget_exhausted',
+  'too_many_waiting',
+  'too_much_stored',
+  'too_many_streams',
+  'storage_full',
+  'redis_unavailable',
+];
+
 export const createResponse: Operation = {
   id: 'createResponse',
   tag: 'OpenAI',
@@ -55,16 +67,7 @@ export const createResponse: Operation = {
   answers: answered('The response: queued in the background, else finished', events),
   refusals: 'envelope',
   passesRefusalsOn: true,
-  problems: [
-    'unknown_model',
-    'idempotency_key_reused',
-    'budget_exhausted',
-    'too_many_waiting',
-    'too_much_stored',
-    'too_many_streams',
-    'storage_full',
-    'redis_unavailable',
-  ],
+  problems: CREATE_PROBLEMS,
 };
 
 export const retrieveResponse: Operation = {
