@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import { windowFor } from '../../../src/job/completion-window.ts';
 
 const hours = (count: number): number => count * 3_600_000;
