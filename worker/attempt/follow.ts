@@ -1,12 +1,8 @@
-import {
-  type Failure,
-  failureFromResponseError,
-  isFailure,
-  RetryableError,
-} from '../../src/errors/failure.ts';
+import { type Failure, isFailure, RetryableError } from '../../src/errors/failure.ts';
 import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
+import { failureFromErrorEvent } from '../upstream/errors.ts';
 import { createHeardEnd } from '../upstream/heard-end.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import {
@@ -124,12 +120,7 @@ async function consume(
       }
       const ended = endOf(event, response);
       if (ended !== undefined) return ended;
-      if (event.type === 'error' && !background) {
-        throw failureFromResponseError({
-          code: event.code ?? 'unknown',
-          message: event.message ?? 'no message',
-        });
-      }
+      if (event.type === 'error' && !background) throw failureFromErrorEvent(event);
       heardEnd?.add(event);
       eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }

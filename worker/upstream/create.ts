@@ -1,4 +1,4 @@
-import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import { RetryableError } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
@@ -7,6 +7,7 @@ import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts'
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   AnswerTooLargeError,
+  failureFromErrorEvent,
   mayHaveBought,
   PurchaseUncertainError,
   refusalInAnswer,
@@ -272,11 +273,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
-    if (value.type === 'error')
-      throw failureFromResponseError({
-        code: value.code ?? 'unknown',
-        message: value.message ?? 'no message',
-      });
+    if (value.type === 'error') throw failureFromErrorEvent(value);
     if (isPartOfAnswer(value)) {
       return { response: named, background: false, streamed: true, events: beginningWith(value, events) };
     }

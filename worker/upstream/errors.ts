@@ -2,6 +2,7 @@ import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortEr
 import {
   type Failure,
   failureFromRefusal,
+  failureFromResponseError,
   isFailure,
   RetryableError,
   statusIn,
@@ -9,6 +10,7 @@ import {
 } from '../../src/errors/failure.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from '../../src/errors/refusal-body.ts';
 import { retryAfterMs } from '../../src/errors/retry-after.ts';
+import type { StreamEvent } from './running-response.ts';
 
 /**
  * PurchaseUncertainError says that a create broke off after it may have reached the upstream. Whether it
@@ -80,6 +82,19 @@ export function failureFromSdk(
 function outOfReach(error: Error): RetryableError {
   return new RetryableError('connection_lost', `The upstream could not be reached: ${causeOf(error)}`, {
     cause: error,
+  });
+}
+
+/** failureFromErrorEvent judges an `error` event of a stream, whose fields are those of the error. */
+export function failureFromErrorEvent({
+  type: _type,
+  sequence_number: _number,
+  ...error
+}: StreamEvent): Failure {
+  const { code, message, param } = error;
+  return failureFromResponseError({
+    ...{ ...error, code: code ?? 'unknown', message: message ?? 'no message' },
+    param: typeof param === 'string' ? param : null,
   });
 }
 
@@ -256,10 +271,11 @@ export function upstreamWaitMs(headers: Headers | undefined): number | undefined
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
-  const found = errorIn({ error: body });
-  if (found === undefined) return refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
-  const form = typeof body === 'object' && body !== null && 'form' in body ? body.form : found.form;
-  return { ...found, form: form as RefusalBody['form'] };
+  if (typeof body === 'object' && body !== null && 'form' in body && 'more' in body) {
+    const { more, ...words } = body as Omit<RefusalBody, 'more'> & { more: RefusalBody['more'] | null };
+    return more === null ? words : { ...words, more };
+  }
+  return errorIn({ error: body }) ?? refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
 }
 
 /** The innermost reason: "connect ECONNREFUSED 127.0.0.1:9", not "Connection error.". */
