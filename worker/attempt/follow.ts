@@ -2,7 +2,6 @@ import { type Failure, isFailure, RetryableError } from '../../src/errors/failur
 import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
-import { failureFromErrorEvent } from '../upstream/errors.ts';
 import { createHeardEnd } from '../upstream/heard-end.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import {
@@ -11,7 +10,7 @@ import {
   type RunningResponse,
   type StreamEvent,
 } from '../upstream/running-response.ts';
-import { endOf } from '../upstream/stream-events.ts';
+import { endOf, failureFromErrorEvent } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
 /** FollowOptions say how to follow a response, and from which event on. */

@@ -7,7 +7,6 @@ import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts'
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   AnswerTooLargeError,
-  failureFromErrorEvent,
   mayHaveBought,
   PurchaseUncertainError,
   refusalInAnswer,
@@ -18,7 +17,7 @@ import {
 } from './errors.ts';
 import type { Wire } from './http/exchange.ts';
 import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
-import { endOf } from './stream-events.ts';
+import { endOf, failureFromErrorEvent } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {

@@ -2,7 +2,6 @@ import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortEr
 import {
   type Failure,
   failureFromRefusal,
-  failureFromResponseError,
   isFailure,
   RetryableError,
   statusIn,
@@ -10,7 +9,6 @@ import {
 } from '../../src/errors/failure.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from '../../src/errors/refusal-body.ts';
 import { retryAfterMs } from '../../src/errors/retry-after.ts';
-import type { StreamEvent } from './running-response.ts';
 
 /**
  * PurchaseUncertainError says that a create broke off after it may have reached the upstream. Whether it
@@ -82,19 +80,6 @@ export function failureFromSdk(
 function outOfReach(error: Error): RetryableError {
   return new RetryableError('connection_lost', `The upstream could not be reached: ${causeOf(error)}`, {
     cause: error,
-  });
-}
-
-/** failureFromErrorEvent judges an `error` event of a stream, whose fields are those of the error. */
-export function failureFromErrorEvent({
-  type: _type,
-  sequence_number: _number,
-  ...error
-}: StreamEvent): Failure {
-  const { code, message, param } = error;
-  return failureFromResponseError({
-    ...{ ...error, code: code ?? 'unknown', message: message ?? 'no message' },
-    param: typeof param === 'string' ? param : null,
   });
 }
 
