@@ -19,6 +19,12 @@ const usage = z
     input_tokens: count,
     cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
     cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
+    cache_write_12h_tokens: count
+      .optional()
+      .describe(
+        'Written to the cache for 12 hours; part of `cache_write_tokens`. Absent: the upstream does not say for how ' +
+          'long.',
+      ),
     output_tokens: count,
     reasoning_tokens: count.describe('Part of `output_tokens`.'),
     total_tokens: count,
