@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { jobCost, responseCost, usage } from '../usage/cost-fields.ts';
 import { JOB_STATUSES } from './job.ts';
 
 /**
@@ -12,24 +13,6 @@ const time = z.iso.datetime();
 const count = z.int().min(0);
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
-const usd = z.number().min(0).nullable();
-
-const usage = z
-  .strictObject({
-    input_tokens: count,
-    cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
-    cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
-    cache_write_12h_tokens: count
-      .optional()
-      .describe(
-        'Written to the cache for 12 hours; part of `cache_write_tokens`. Absent: the upstream does not say for how ' +
-          'long.',
-      ),
-    output_tokens: count,
-    reasoning_tokens: count.describe('Part of `output_tokens`.'),
-    total_tokens: count,
-  })
-  .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
 
 const jobError = z.strictObject({
   code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
@@ -62,17 +45,7 @@ const jobBase = {
   uncertain_purchases: count.describe(
     'Create requests whose outcome is unknown and stays unknown. Each may be one more purchase.',
   ),
-  cost_usd: usd.describe(
-    'US dollars spent on the job, including earlier attempts and retries by hand. null: nothing is known, or ' +
-      'the price is unknown.',
-  ),
-  cost_estimated: z
-    .boolean()
-    .describe(
-      'Whether a part of `cost_usd` is estimated: the upstream did not report the usage of a response that was ' +
-        'cancelled or lost. The estimate is what was reserved for it, or what was streamed. It is corrected ' +
-        'once the upstream reports the usage.',
-    ),
+  ...jobCost,
   simulated: z
     .boolean()
     .describe('Whether the last response for the job came from the simulator, which costs nothing.'),
@@ -85,11 +58,7 @@ const upstreamId = z
 
 /** What a response reports about itself, in the view of a completed job and in its result. */
 const responseFacts = {
-  usage: usage.nullable(),
-  cost_usd: usd.describe(
-    'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
-      'not report usage, or the price is unknown.',
-  ),
+  ...responseCost,
   simulated: z
     .boolean()
     .describe('Whether the simulator answered and no model was asked. `cost_usd` is then 0.'),
