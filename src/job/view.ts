@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { jobCost, responseCost, usage } from '../usage/cost-fields.ts';
+import { jobCost, responseCost, usage } from './fields/costs.ts';
 import { JOB_STATUSES } from './job.ts';
 
 /**
