@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
-import { bullmqError, failedChildKey } from '../src/model-queue/job-view.ts';
+import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-terms.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';

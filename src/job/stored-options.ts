@@ -1,5 +1,6 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
+import { metadata } from './fields/metadata.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
 /**
@@ -13,6 +14,11 @@ export interface OurOptions extends JobsOptions {
   webhook?: string;
   /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
+  /**
+   * The job's metadata, once more beside its data: a view shows it, and is made without the data, which may
+   * have 50 MB. Absent for a job without metadata.
+   */
+  metadata?: Record<string, string>;
   /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
   terms?: string;
   /** Present when the job was enqueued with an idempotency key. */
@@ -35,6 +41,7 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
+  metadata: metadata.optional().catch(undefined),
   need: z
     .object({ input: z.number(), effort: z.string(), tier: z.string().optional() })
     .optional()

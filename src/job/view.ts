@@ -47,6 +47,12 @@ const jobBase = {
         'only an admin sees it.',
     ),
   question: z.string().describe('The first 100 characters of the question, then `...` when there is more.'),
+  metadata: z
+    .record(z.string(), z.string())
+    .describe(
+      'The pairs that the caller gave, at most 16 with keys of up to 64 and values of up to 512 characters. `agent` is ' +
+        'the program that asked over MCP. Empty for a job of another BullMQ client.',
+    ),
   created_at: time,
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
   max_attempts: count,
