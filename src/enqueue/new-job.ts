@@ -72,10 +72,11 @@ export function newJobFrom(
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
-    need: needOf(body),
+    need: needOf(body, data.needed_by),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
     ...(Object.keys(metadata).length > 0 && { metadata, terms: termsOf(metadata) }),
+    ...(request.continuation !== undefined && { continuation: request.continuation }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
+import { count, usage } from './usage.ts';
 
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
@@ -9,21 +10,9 @@ import { JOB_STATUSES } from './job.ts';
 
 /** Times are ISO 8601. */
 const time = z.iso.datetime();
-const count = z.int().min(0);
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
 const usd = z.number().min(0).nullable();
-
-const usage = z
-  .strictObject({
-    input_tokens: count,
-    cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
-    cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
-    output_tokens: count,
-    reasoning_tokens: count.describe('Part of `output_tokens`.'),
-    total_tokens: count,
-  })
-  .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
 
 const jobError = z.strictObject({
   code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),

@@ -12,6 +12,7 @@ import {
   waitingOutside,
 } from '../fair-queue/eta.ts';
 import { weightsOf } from '../fair-queue/fair-queue.ts';
+import { publicId } from '../job/ids/response-id.ts';
 import type { JobStatus } from '../job/job.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView, ResultSummary } from '../job/view.ts';
@@ -21,7 +22,7 @@ import { serverTime } from '../redis/server-time.ts';
 import type { WriteProbe } from '../redis/write-probe.ts';
 import { type JobAct, type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
-import { bullmqError, publicId } from './bullmq-terms.ts';
+import { bullmqError } from './bullmq-failure.ts';
 
 /** ReadOptions name the queue whose jobs are read. */
 export interface ReadOptions {
@@ -48,6 +49,8 @@ export interface JobReading {
   settled: boolean;
   /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
+  /** The chain of responses to which the job belongs; undefined: to none, or only to its own. */
+  continuation: string | undefined;
   /** The URL of the job's webhook; undefined: none. */
   webhook: string | undefined;
   /** Who has cancelled and retried the job, oldest first. */
@@ -69,7 +72,8 @@ export async function readJob(
   const [board, ...meta] = waitsUnder || NO_BOARD_LIMITS;
   const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
-  const { attempts = maxAttempts, group, webhook, metadata = {} } = optionsFrom(JSON.parse(options ?? '{}'));
+  const known = optionsFrom(JSON.parse(options ?? '{}'));
+  const { attempts = maxAttempts, group, webhook, continuation, metadata = {} } = known;
   const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
@@ -97,7 +101,7 @@ export async function readJob(
     if (trouble !== undefined) Object.assign(view, { waiting_for: trouble, eta_ms: null, eta_basis: null });
   }
   const settled = state === 'completed' || state === 'failed';
-  return { view, settled, webhook, refusal: record.refusal, acts: record.acts };
+  return { view, settled, webhook, continuation, refusal: record.refusal, acts: record.acts };
 }
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';

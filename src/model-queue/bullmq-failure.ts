@@ -1,13 +1,5 @@
+import { publicId } from '../job/ids/response-id.ts';
 import type { JobError } from '../job/view.ts';
-
-/**
- * publicId returns the id by which callers know a job. BullMQ numbers the jobs of a client that gives no id.
- * A number alone does not say in which queue the job is, so the public id is the model's name, a colon and
- * the number.
- */
-export function publicId(model: string, id: string): string {
-  return /^\d+$/.test(id) ? `${model}:${id}` : id;
-}
 
 /**
  * failedChildKey returns the key of the child whose failure has failed its parent, from BullMQ's reason
