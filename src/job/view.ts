@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
-import { count, usage } from './usage.ts';
+import { count, jobError, usage } from './view-parts.ts';
 
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
@@ -13,17 +13,6 @@ const time = z.iso.datetime();
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
 const usd = z.number().min(0).nullable();
-
-const jobError = z.strictObject({
-  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
-  message: z.string(),
-  retryable: z
-    .boolean()
-    .describe(
-      'Whether the same request could have worked at another time. Either way the job may be retried by' +
-        ' hand.',
-    ),
-});
 
 const jobBase = {
   id: z.string(),

@@ -20,3 +20,15 @@ export const usage = z
     total_tokens: count,
   })
   .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
+
+/** jobError is the schema of why a job failed. */
+export const jobError = z.strictObject({
+  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
+  message: z.string(),
+  retryable: z
+    .boolean()
+    .describe(
+      'Whether the same request could have worked at another time. Either way the job may be retried by' +
+        ' hand.',
+    ),
+});
