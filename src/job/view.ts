@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { jobCost, responseCost, usage } from './fields/costs.ts';
 import { JOB_STATUSES } from './job.ts';
+import { count, jobCost, jobError, responseCost, usage } from './view-parts.ts';
 
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
@@ -10,20 +10,8 @@ import { JOB_STATUSES } from './job.ts';
 
 /** Times are ISO 8601. */
 const time = z.iso.datetime();
-const count = z.int().min(0);
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
-
-const jobError = z.strictObject({
-  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
-  message: z.string(),
-  retryable: z
-    .boolean()
-    .describe(
-      'Whether the same request could have worked at another time. Either way the job may be retried by' +
-        ' hand.',
-    ),
-});
 
 const jobBase = {
   id: z.string(),
@@ -36,6 +24,12 @@ const jobBase = {
         'only an admin sees it.',
     ),
   question: z.string().describe('The first 100 characters of the question, then `...` when there is more.'),
+  metadata: z
+    .record(z.string(), z.string())
+    .describe(
+      'The pairs that the caller gave, at most 16 with keys of up to 64 and values of up to 512 characters. `agent` is ' +
+        'the program that asked over MCP. Empty for a job of another BullMQ client.',
+    ),
   created_at: time,
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
   max_attempts: count,

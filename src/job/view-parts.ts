@@ -1,20 +1,9 @@
 import { z } from 'zod';
 
-const count = z.int().min(0);
-const usd = z.number().min(0).nullable();
+/** count is the schema of a number of things. */
+export const count = z.int().min(0);
 
-/** What completion windows have saved. */
-const savings = {
-  list_usd: usd.describe(
-    'US dollars that the same would have cost without the discount of a completion window. null when `cost_usd` is.',
-  ),
-  saved_usd: usd.describe(
-    'US dollars that the completion window has saved: `list_usd` less `cost_usd`. 0: it was bought at the full ' +
-      'price. null when `cost_usd` is.',
-  ),
-};
-
-/** usage is the schema of what a response has used. */
+/** usage is the schema of the tokens of a response. Views and results have it. */
 export const usage = z
   .strictObject({
     input_tokens: count,
@@ -31,6 +20,19 @@ export const usage = z
     total_tokens: count,
   })
   .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
+
+const usd = z.number().min(0).nullable();
+
+/** What completion windows have saved. */
+const savings = {
+  list_usd: usd.describe(
+    'US dollars that the same would have cost without the discount of a completion window. null when `cost_usd` is.',
+  ),
+  saved_usd: usd.describe(
+    'US dollars that the completion window has saved: `list_usd` less `cost_usd`. 0: it was bought at the full ' +
+      'price. null when `cost_usd` is.',
+  ),
+};
 
 /** jobCost are the fields of a job's view about what all its responses cost. */
 export const jobCost = {
@@ -65,3 +67,15 @@ export const responseCost = {
         'the cache was written.',
     ),
 };
+
+/** jobError is the schema of why a job failed. */
+export const jobError = z.strictObject({
+  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
+  message: z.string(),
+  retryable: z
+    .boolean()
+    .describe(
+      'Whether the same request could have worked at another time. Either way the job may be retried by' +
+        ' hand.',
+    ),
+});
