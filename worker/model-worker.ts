@@ -209,7 +209,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
     const estimate =
       upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
-    const spent = { responseId: undefined, usage: null, costNano: null, estimate };
+    const spent = { responseId: undefined, usage: null, cost: null, estimate };
     const childKey = failedChildKey(message);
     // The child may be in a queue that is not ours, whose keys this worker may not read.
     const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));

@@ -1,4 +1,4 @@
-import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import { RetryableError } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
@@ -17,7 +17,7 @@ import {
 } from './errors.ts';
 import type { Wire } from './http/exchange.ts';
 import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
-import { endOf } from './stream-events.ts';
+import { endOf, failureFromErrorEvent } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {
@@ -272,11 +272,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
-    if (value.type === 'error')
-      throw failureFromResponseError({
-        code: value.code ?? 'unknown',
-        message: value.message ?? 'no message',
-      });
+    if (value.type === 'error') throw failureFromErrorEvent(value);
     if (isPartOfAnswer(value)) {
       return { response: named, background: false, streamed: true, events: beginningWith(value, events) };
     }
