@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
-import { bullmqError, failedChildKey } from '../src/model-queue/job-view.ts';
+import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-failure.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -209,7 +209,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
     const estimate =
       upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
-    const spent = { responseId: undefined, usage: null, costNano: null, estimate };
+    const spent = { responseId: undefined, usage: null, cost: null, estimate };
     const childKey = failedChildKey(message);
     // The child may be in a queue that is not ours, whose keys this worker may not read.
     const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));

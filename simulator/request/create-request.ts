@@ -14,6 +14,7 @@ import { isObject, type JsonObject } from '../api/json.ts';
 import { readSimParameters, type SimParameters } from '../faults/faults.ts';
 import type { Models } from '../models/models.ts';
 import type { Account } from './account.ts';
+import { type BackgroundOptions, NO_BACKGROUND_OPTIONS } from './completion-window.ts';
 import { countInputTokens } from './input.ts';
 
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
@@ -43,6 +44,8 @@ export type CreateRequest = {
   readonly wantsObfuscation: boolean;
   readonly maxOutputTokens: number | undefined;
   readonly previousResponseId: string | undefined;
+  /** What the server grants of the body's `background_options`. */
+  readonly backgroundOptions: BackgroundOptions;
   readonly metadata: Metadata;
   readonly sim: SimParameters;
   readonly inputTokens: InputTokens;
@@ -92,6 +95,7 @@ export function readCreateRequest(body: unknown, account: Account, models: Model
     wantsObfuscation: booleanField(streamOptions, 'include_obfuscation') ?? true,
     maxOutputTokens,
     previousResponseId,
+    backgroundOptions: NO_BACKGROUND_OPTIONS,
     metadata,
     sim,
     inputTokens: readInputTokens(body, sim),

@@ -16,15 +16,8 @@ import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import { createPurchaseHold, LockLostError, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
-import {
-  fieldsOf,
-  type RunEnd,
-  type RunProgress,
-  type RunRecord,
-  runRecordFrom,
-  type Spent,
-  usageBookingOf,
-} from './record.ts';
+import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './record.ts';
+import { type Spent, usageBookingOf } from './spent.ts';
 
 /**
  * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that the

@@ -6,7 +6,7 @@ import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import type { Spent } from '../../src/run/record.ts';
+import type { Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import type { Reservation } from '../reservation/reservation.ts';
@@ -213,7 +213,7 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
 
 /** spentAt returns what an ended response of the attempt has cost. */
 export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
-  return spentOn(response, attempt.prices, estimateOf(attempt, response));
+  return spentOn(response, attempt, estimateOf(attempt, response));
 }
 
 /**
@@ -226,7 +226,7 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
   if (response === undefined) return null;
   const { id } = response;
   const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
-  return { responseId: id, usage: null, costNano: null, estimate };
+  return { responseId: id, usage: null, cost: null, estimate };
 }
 
 /**
@@ -237,7 +237,7 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
  */
 export function spentUncertain(attempt: Attempt): Spent | null {
   if (!attempt.isUncertain || attempt.upstream.isSimulated()) return null;
-  return { responseId: undefined, usage: null, costNano: null, estimate: estimateOfCreate(attempt) };
+  return { responseId: undefined, usage: null, cost: null, estimate: estimateOfCreate(attempt) };
 }
 
 /**

@@ -74,7 +74,7 @@ async function loseForegroundResponse(record: RunRecord, attempt: Attempt): Prom
   if (upstreamId === undefined || background) return;
   if (status === undefined && !cancelRequested) await waitForFollower(attempt);
   const estimate = estimateOf({ ...attempt, streamedBytes }, { id: upstreamId });
-  const spent = { responseId: upstreamId, usage: null, costNano: null, estimate };
+  const spent = { responseId: upstreamId, usage: null, cost: null, estimate };
   await attempt.writer.save({ upstreamId: undefined }, spent);
 }
 
@@ -177,10 +177,10 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   // The response has ended: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
-  const { model, upstreamModel, prices } = attempt;
+  const { model, upstreamModel } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
   return writeDown(
-    endFrom(withoutFencingToken(response), prices, {
+    endFrom(withoutFencingToken(response), attempt, {
       ...{ fallbackFrom, simulated },
       estimate: estimateOf(attempt, response),
     }),

@@ -1,9 +1,4 @@
-import {
-  type Failure,
-  failureFromResponseError,
-  isFailure,
-  RetryableError,
-} from '../../src/errors/failure.ts';
+import { type Failure, isFailure, RetryableError } from '../../src/errors/failure.ts';
 import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
@@ -15,7 +10,7 @@ import {
   type RunningResponse,
   type StreamEvent,
 } from '../upstream/running-response.ts';
-import { endOf } from '../upstream/stream-events.ts';
+import { endOf, failureFromErrorEvent } from '../upstream/stream-events.ts';
 import { createPollPlan, createWindowedPollPlan } from '../windows/poll-plan.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
@@ -121,12 +116,7 @@ async function consume(
       }
       const ended = endOf(event, response);
       if (ended !== undefined) return ended;
-      if (event.type === 'error' && !background) {
-        throw failureFromResponseError({
-          code: event.code ?? 'unknown',
-          message: event.message ?? 'no message',
-        });
-      }
+      if (event.type === 'error' && !background) throw failureFromErrorEvent(event);
       heardEnd?.add(event);
       eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }

@@ -1,11 +1,11 @@
-import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import { RetryableError } from '../../src/errors/failure.ts';
 import { parsed } from '../../src/errors/refusal-body.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts';
 import type { Mode } from './capabilities.ts';
 import { type AnswerTooLargeError, refusalInAnswer } from './errors.ts';
 import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
-import { endOf } from './stream-events.ts';
+import { endOf, failureFromErrorEvent } from './stream-events.ts';
 
 /** Bought is what the body of an answer says, without the headers of the answer. */
 type Bought = Omit<RunningResponse, 'limits' | 'simulated'>;
@@ -58,11 +58,7 @@ export async function boughtInEvents(
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
-    if (value.type === 'error')
-      throw failureFromResponseError({
-        code: value.code ?? 'unknown',
-        message: value.message ?? 'no message',
-      });
+    if (value.type === 'error') throw failureFromErrorEvent(value);
     if (isPartOfAnswer(value)) {
       return { response: named, background: false, streamed: true, events: beginningWith(value, events) };
     }

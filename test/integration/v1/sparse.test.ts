@@ -62,6 +62,21 @@ const STREAMS: Record<string, object[]> = {
   ],
 };
 
+const MORE = {
+  details: [{ field: 'input', index: 9 }],
+  inner_error: { code: 'ResponsibleAIPolicyViolation' },
+  metadata: { provider_name: 'Acme', headers: { authorization: 'Bearer of-acme' } },
+};
+/** What both doors show of `MORE`. */
+const SHOWN = { ...MORE, metadata: { provider_name: 'Acme' } };
+const ERROR = { message: 'No such thing.', type: 'policy', param: 'input', code: 'invalid_prompt', ...MORE };
+STREAMS['An error first'] = [{ ...ERROR, type: 'error', sequence_number: 0 }];
+STREAMS['An error in its envelope'] = [{ type: 'error', error: ERROR }];
+STREAMS['An error later'] = [
+  { type: 'response.created', response: { id: 'resp_later', status: 'in_progress' } },
+  { ...ERROR, type: 'error', sequence_number: 1 },
+];
+
 let creates: string[] = [];
 /** Resolves when the end of the answer to `Sparse` may be sent. */
 let mayEnd = Promise.resolve();
@@ -70,9 +85,15 @@ const upstream: Server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
     if (request.method !== 'POST') return response.writeHead(404).end();
-    const { input, stream } = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
-    creates.push(String(input));
-    const events = (STREAMS[String(input)] ?? []).map((event) => `data: ${JSON.stringify(event)}\n\n`);
+    const text = Buffer.concat(chunks).toString();
+    const { input: asked, stream } = JSON.parse(text) as Record<string, unknown>;
+    // A chat completion asks in a message.
+    const input = typeof asked === 'string' ? asked : (/An error [a-z ]+/.exec(text)?.[0] ?? '');
+    creates.push(input);
+    const events = (STREAMS[input] ?? []).map((event) => `data: ${JSON.stringify(event)}\n\n`);
+    if (input === 'An error by status') {
+      return response.writeHead(422, { 'x-account': 'of-acme' }).end(JSON.stringify({ error: ERROR }));
+    }
     if (stream !== true) return response.writeHead(400).end();
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     const end = events.pop();
@@ -223,3 +244,21 @@ it('The error of a failed response is shown whole, and its job is not tried agai
   });
   expect(creates).toEqual(['Refused']);
 });
+
+it.each(['An error by status', 'An error first', 'An error in its envelope', 'An error later'])(
+  '%s is shown whole at every door, without headers and keys',
+  async (input) => {
+    const { id } = await client.responses.create({ model: 'o3', input, background: true });
+    const { error } = await reachedStatus(client, id, 'failed');
+    expect(error).toMatchObject({ ...SHOWN, message: 'No such thing.', code: 'invalid_prompt' });
+    const asks = [
+      ['/v1/responses', { model: 'o3', input }],
+      ['/v1/chat/completions', { model: 'o3', messages: [{ role: 'user', content: input }] }],
+    ] as const;
+    for (const [path, body] of asks) {
+      const answer = await call(instance.url, 'POST', path, { body });
+      expect(answer.body).toMatchObject({ error: { ...SHOWN, message: 'No such thing.' } });
+      expect(JSON.stringify(answer.body)).not.toContain('of-acme');
+    }
+  },
+);

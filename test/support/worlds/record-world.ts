@@ -23,7 +23,7 @@ export const COMPLETED: RunEnd = {
     incomplete_reason: null,
     refusal: null,
   },
-  spent: { responseId: 'resp_1', usage: null, costNano: null },
+  spent: { responseId: 'resp_1', usage: null, cost: null },
   response: {
     id: 'resp_1',
     output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],

@@ -113,7 +113,8 @@ async function enveloped(reply: Reply, masked: Reading['masked']): Promise<Respo
       ? refusalBodyFrom('The proxy wants credentials', '')
       : refusalBodyFrom(body, headers.get('content-type') ?? '');
   headers.set('content-type', 'application/json');
-  return new Response(JSON.stringify({ error }), { status: reply.status, headers });
+  const { more = null, ...words } = error;
+  return new Response(JSON.stringify({ error: { ...words, more } }), { status: reply.status, headers });
 }
 
 /** Reading says how the replies of the upstream are read. */
