@@ -1,4 +1,4 @@
-import { windowNamed } from '../../src/job/completion-window.ts';
+import { discountOf, windowNamed } from '../../src/job/completion-window.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
@@ -53,6 +53,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   attempt.reservedTokens = record.reservedTokens;
   attempt.window = windowOf(record.completionWindow, bodyIn(attempt.data), attempt);
   attempt.completionWindow = record.completionWindow ?? windowNamed(attempt.window?.name);
+  attempt.discount = discountOf(attempt.completionWindow, attempt.model.completionWindows);
   if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();

@@ -135,6 +135,7 @@ async function create(
 function leaveWindow(attempt: Attempt): void {
   attempt.window = undefined;
   attempt.completionWindow = 'soonest';
+  attempt.discount = 0;
 }
 
 async function keep(purchase: Purchase, fencingToken: string, attempt: Attempt): Promise<void> {
