@@ -7,6 +7,7 @@ const common = {
   model: 'o3',
   tenant: null,
   question: 'Why is the sky blue?',
+  metadata: { agent: 'claude-code' },
   created_at: '2026-03-01T12:00:00.000Z',
   max_attempts: 5,
   uncertain_purchases: 0,

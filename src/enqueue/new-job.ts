@@ -65,7 +65,7 @@ export function newJobFrom(
   const data = jobDataFrom(request, streamByDefault);
   const { delay_ms: delayMs = 0 } = request;
   const body = responsesBodyFrom(data, queue.config.upstream);
-  const terms = termsOf(body['metadata']);
+  const metadata = metadataOf(data);
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
@@ -75,11 +75,15 @@ export function newJobFrom(
     need: needOf(body, data.needed_by),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
-    ...(terms !== '' && { terms }),
+    ...(Object.keys(metadata).length > 0 && { metadata, terms: termsOf(metadata) }),
     ...(request.continuation !== undefined && { continuation: request.continuation }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };
+}
+
+function metadataOf(data: JobData): Record<string, string> {
+  return ('request' in data ? data.request.metadata : data.metadata) ?? {};
 }
 
 /** The date that OpenAI appends to a model's name for a snapshot of it. */
@@ -141,6 +145,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
+    metadata: options.metadata ?? {},
     createdAt,
     finishedAt: undefined,
     failedReason: '',

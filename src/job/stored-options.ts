@@ -1,6 +1,7 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
 import { isJsonObject } from './exact-json.ts';
+import { metadata } from './fields/metadata.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
 /**
@@ -14,6 +15,11 @@ export interface OurOptions extends JobsOptions {
   webhook?: string;
   /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
+  /**
+   * The job's metadata, once more beside its data: a view shows it, and is made without the data, which may
+   * have 50 MB. Absent for a job without metadata.
+   */
+  metadata?: Record<string, string>;
   /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
   terms?: string;
   /** `continuation` of the job's data. A follow-up finds it here without reading the data. */
@@ -38,6 +44,7 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
+  metadata: metadata.optional().catch(undefined),
   // Another BullMQ client writes only what it wants to say.
   need: z
     .object({

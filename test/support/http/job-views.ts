@@ -14,6 +14,7 @@ const base = {
   model: 'o3',
   tenant: null,
   question: 'Why is the sky blue?',
+  metadata: {},
   created_at: '2025-11-23T03:00:00.000Z',
   attempt: 1,
   max_attempts: 5,

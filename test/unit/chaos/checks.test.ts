@@ -22,6 +22,7 @@ const base = {
   purchases: 1,
   uncertain_purchases: 0,
   cost_usd: null,
+  metadata: {},
   cost_estimated: false,
   simulated: false,
 };
