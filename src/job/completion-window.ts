@@ -54,3 +54,8 @@ export function windowFor({
     offered[window] !== undefined && leftMs >= WINDOW_MS[window] + marginMs[window];
   return LONGEST_FIRST.find(fits) ?? 'soonest';
 }
+
+/** discountOf returns the discount of a window, from 0 to 1: 0 for `soonest`, and where the model has none. */
+export function discountOf(window: CompletionWindow | undefined, offered: WindowDiscounts): number {
+  return window === undefined || window === 'soonest' ? 0 : (offered[window] ?? 0);
+}

@@ -170,6 +170,8 @@ export function viewFrom(facts: Facts): JobView {
     purchases: run.purchases,
     uncertain_purchases: uncertainPurchases(run, status),
     cost_usd: usdFrom(run.costNano),
+    list_usd: usdFrom(run.costNano === undefined ? undefined : run.costNano + run.savedNano),
+    saved_usd: usdFrom(run.costNano === undefined ? undefined : run.savedNano),
     cost_estimated: run.estimates > 0,
     simulated: run.simulated,
   };

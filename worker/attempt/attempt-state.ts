@@ -98,6 +98,8 @@ export interface Attempt extends AttemptContext {
   purchase: Purchase | undefined;
   /** Input and output tokens that were reserved for the job; 0: unknown. */
   reservedTokens: number;
+  /** The discount of the completion window in which the response is bought, 0 to 1. */
+  discount: number;
   /** Bytes that the upstream has streamed for the response: text, reasoning, arguments of calls; no audio. */
   streamedBytes: number;
   /** The response, once it has ended and before the end of its job is stored. */
@@ -145,6 +147,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     prepared: undefined,
     purchase: undefined,
     reservedTokens: 0,
+    discount: 0,
     streamedBytes: 0,
     ended: undefined,
     isUncertain: false,

@@ -1,3 +1,4 @@
+import { discountOf } from '../../src/job/completion-window.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
@@ -48,6 +49,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   const { state, record } = await beginPrepared(attempt);
   attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   attempt.reservedTokens = record.reservedTokens;
+  attempt.discount = discountOf(record.completionWindow, attempt.model.completionWindows);
   if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();

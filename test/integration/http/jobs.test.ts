@@ -29,12 +29,12 @@ const get = (path: string): Promise<Answer> => call(instance.url, 'GET', path);
 function base(id: string, question: string, metadata = {}): Record<string, unknown> {
   const spent = {
     ...{ purchases: 1, uncertain_purchases: 0 },
-    ...{ cost_usd: null, cost_estimated: false, simulated: false },
+    ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false, simulated: false },
   };
   const asked = { model: 'o3', tenant: null, question, metadata };
   return { id, ...asked, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
-const cost = { cost_usd: expect.any(Number) };
+const cost = { cost_usd: expect.any(Number), list_usd: expect.any(Number), saved_usd: 0 };
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 
 it('the health routes say that the process runs and can serve', async () => {
@@ -67,7 +67,7 @@ it('a question is accepted at once, answered in the background, and the result c
     upstream_id: expect.stringMatching(/^resp_/),
     result: {
       usage,
-      cost_usd: job.cost_usd,
+      ...{ cost_usd: job.cost_usd, list_usd: job.cost_usd, saved_usd: 0, cost_estimated: false },
       simulated: false,
       service_tier: 'default',
       answer_preview: expect.stringContaining('Why is the sky dark at night?'),
@@ -83,7 +83,7 @@ it('a question is accepted at once, answered in the background, and the result c
   expect(result.body).toEqual({
     answer: expect.stringContaining('Why is the sky dark at night?'),
     usage,
-    cost_usd: job.cost_usd,
+    ...{ cost_usd: job.cost_usd, list_usd: job.cost_usd, saved_usd: 0, cost_estimated: false },
     simulated: false,
     service_tier: 'default',
     model: 'o3',

@@ -20,7 +20,7 @@ const base = {
   max_attempts: 5,
   purchases: 1,
   uncertain_purchases: 0,
-  cost_usd: null,
+  ...{ cost_usd: null, list_usd: null, saved_usd: null },
   cost_estimated: false,
   simulated: false,
 };
@@ -68,11 +68,11 @@ export const completed: CompletedJob = {
   ...base,
   ...finished,
   status: 'completed',
-  cost_usd: 0.009812,
+  ...{ cost_usd: 0.009812, list_usd: 0.009812, saved_usd: 0, cost_estimated: false },
   simulated: false,
   result: {
     usage,
-    cost_usd: 0.009812,
+    ...{ cost_usd: 0.009812, list_usd: 0.009812, saved_usd: 0, cost_estimated: false },
     simulated: false,
     service_tier: 'default',
     answer_preview: 'Rayleigh scattering.',
@@ -94,7 +94,7 @@ export const cancelled: CancelledJob = { ...base, ...finished, status: 'cancelle
 export const result: JobResult = {
   answer: 'Rayleigh scattering.',
   usage,
-  cost_usd: 0.009812,
+  ...{ cost_usd: 0.009812, list_usd: 0.009812, saved_usd: 0, cost_estimated: false },
   simulated: false,
   service_tier: 'default',
   model: 'o3',
