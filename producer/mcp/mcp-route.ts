@@ -1,5 +1,6 @@
 import { createMcpHandler, type McpRequestContext } from '@modelcontextprotocol/server';
 import type { Response as ExpressResponse } from 'express';
+import { isJsonObject } from '../../src/job/exact-json.ts';
 import { createMcpServer } from '../../src/mcp/server.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -71,8 +72,8 @@ export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger:
  * all that it is handed until the call has ended, which may be in a minute. A batch is left as it is.
  */
 function argumentsOf(body: unknown): () => unknown {
-  const params = isRecord(body) && body['method'] === 'tools/call' ? body['params'] : undefined;
-  if (!isRecord(params) || !isRecord(params['arguments'])) return () => undefined;
+  const params = isJsonObject(body) && body['method'] === 'tools/call' ? body['params'] : undefined;
+  if (!isJsonObject(params) || !isJsonObject(params['arguments'])) return () => undefined;
   let kept: unknown = params['arguments'];
   params['arguments'] = {};
   return () => {
@@ -80,10 +81,6 @@ function argumentsOf(body: unknown): () => unknown {
     kept = undefined;
     return taken;
   };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function webHeaders(headers: NodeJS.Dict<string | string[]>): Headers {
