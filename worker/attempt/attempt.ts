@@ -154,8 +154,10 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       stallMs: model.stallMs,
       now: attempt.now,
     });
-    // The final response has the whole answer. Only the log has that of a response that ended without one.
-    if (response.status === 'failed' || response.status === 'cancelled') await flush();
+    // The final response has the whole answer. Only the log has that of a response that ended without one, and
+    // the events of types that are not known.
+    const isUnanswered = response.status === 'failed' || response.status === 'cancelled';
+    if (isUnanswered || eventLogWriter?.hasMoreThanResponse) await flush();
     return await withHeard(wellFormed(response), heard, { flush }, writer);
   } catch (error: unknown) {
     await flush();
