@@ -1,6 +1,7 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
-import { isJsonObject } from './exact-json.ts';
+import { windowIn } from './completion-window.ts';
+import { metadata } from './fields/metadata.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
 /**
@@ -14,6 +15,11 @@ export interface OurOptions extends JobsOptions {
   webhook?: string;
   /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
+  /**
+   * The job's metadata, once more beside its data: a view shows it, and is made without the data, which may
+   * have 50 MB. Absent for a job without metadata.
+   */
+  metadata?: Record<string, string>;
   /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
   terms?: string;
   /** `continuation` of the job's data. A follow-up finds it here without reading the data. */
@@ -38,6 +44,7 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
+  metadata: metadata.optional().catch(undefined),
   // Another BullMQ client writes only what it wants to say.
   need: z
     .object({
@@ -90,18 +97,18 @@ export interface EnqueuedNeed {
  * @param neededBy `needed_by` of the request.
  */
 export function needOf(body: Record<string, unknown>, neededBy?: string): EnqueuedNeed {
-  const { reasoning, service_tier: tier, background_options: background } = body;
+  const { reasoning, service_tier: tier } = body;
   const asked =
     typeof reasoning === 'object' && reasoning !== null && 'effort' in reasoning ? reasoning.effort : '';
   // Averages are kept for each effort, so callers must not be able to invent new ones.
   const effort = REASONING_EFFORTS.find((known) => known === asked) ?? '';
-  const window = isJsonObject(background) ? background['completion_window'] : undefined;
+  const window = windowIn(body);
   return {
     input: tokensIn(body),
     effort,
     ...(typeof tier === 'string' && { tier }),
     ...(neededBy !== undefined && { by: Date.parse(neededBy) }),
-    ...(typeof window === 'string' && window !== 'soonest' && { window }),
+    ...(window !== undefined && { window }),
   };
 }
 

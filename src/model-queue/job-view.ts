@@ -72,7 +72,8 @@ export async function readJob(
   const [board, ...meta] = waitsUnder || NO_BOARD_LIMITS;
   const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
-  const { attempts = maxAttempts, group, webhook, continuation } = optionsFrom(JSON.parse(options ?? '{}'));
+  const known = optionsFrom(JSON.parse(options ?? '{}'));
+  const { attempts = maxAttempts, group, webhook, continuation, metadata = {} } = known;
   const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
@@ -80,6 +81,7 @@ export async function readJob(
     tenant: group?.id ?? null,
     maxAttempts: attempts,
     name: name ?? '',
+    metadata,
     createdAt: Number(timestamp),
     finishedAt: finishedOn ? Number(finishedOn) : undefined,
     failedReason: failedReason ?? '',
@@ -130,6 +132,7 @@ interface Facts {
   tenant: string | null;
   maxAttempts: number;
   name: string;
+  metadata: Record<string, string>;
   createdAt: number;
   finishedAt: number | undefined;
   failedReason: string;
@@ -160,12 +163,15 @@ export function viewFrom(facts: Facts): JobView {
     model: facts.model,
     tenant: facts.tenant,
     question: facts.name,
+    metadata: facts.metadata,
     created_at: iso(facts.createdAt),
     attempt: run.attempt,
     max_attempts: facts.maxAttempts,
     purchases: run.purchases,
     uncertain_purchases: uncertainPurchases(run, status),
     cost_usd: usdFrom(run.costNano),
+    list_usd: usdFrom(run.costNano === undefined ? undefined : run.costNano + run.savedNano),
+    saved_usd: usdFrom(run.costNano === undefined ? undefined : run.savedNano),
     cost_estimated: run.estimates > 0,
     simulated: run.simulated,
   };

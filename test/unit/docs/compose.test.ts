@@ -4,11 +4,10 @@ import { parseEnv } from 'node:util';
 import { Command } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { CommandContext } from '../../../cli/command-context.ts';
-import { createTerminal } from '../../../cli/display/terminal.ts';
 import { registerProcessCommands } from '../../../cli/processes/commands.ts';
 import { assertKeysOrLoopback, KeysRequiredError } from '../../../producer/access/access.ts';
 import { readConfig, VARIABLES } from '../../../src/config/environment.ts';
+import { PARSING_ONLY } from '../../support/parsing-only.ts';
 
 const ROOT = join(__dirname, '../../..');
 const TEXT = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
@@ -41,21 +40,6 @@ const { version } = z
 const O3Q_KEYS = 'admin:a-secret-of-the-test';
 const { redis, ...ours } = services;
 const processes = Object.entries(ours);
-
-const notExpected = (): never => {
-  throw new Error('a command was expected to be looked at, not to run');
-};
-const context: CommandContext = {
-  client: notExpected,
-  input: process.stdin,
-  output: createTerminal(process.stdout),
-  notices: createTerminal(process.stderr),
-  interruption: notExpected,
-  stopSignals: notExpected,
-  openBrowser: notExpected,
-  finish: notExpected,
-  exit: notExpected,
-};
 
 describe('docker-compose.yml', () => {
   it('has a Redis and each process of o3-queue', () => {
@@ -113,7 +97,7 @@ describe('docker-compose.yml', () => {
     (_name, service) => {
       const [name, ...options] = service.command;
       const program = new Command();
-      registerProcessCommands(program, context);
+      registerProcessCommands(program, PARSING_ONLY);
       const command = program.commands.find((candidate) => candidate.name() === name);
       expect(command?.parseOptions(options)).toEqual({ operands: [], unknown: [] });
     },
