@@ -102,8 +102,9 @@ interface Lateness {
   finishedAt: number;
   /**
    * `missed`: the upstream answered after the end of the window that was bought. `uncertain`: a worker was
-   * killed while it sent the create. The job is then bought again only after a minute in which its response
-   * could still have shown itself. That minute is not scaled, and is two hours of the windows' clock.
+   * killed while it sent the create. The next worker waits a minute for a webhook of that response before it
+   * buys another, and begins anew if it is killed too. That minute is not scaled: it is two hours of the
+   * windows' clock.
    */
   excuse: 'missed' | 'uncertain' | undefined;
 }
