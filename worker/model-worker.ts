@@ -1,6 +1,7 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
+import { discountOf } from '../src/job/completion-window.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
 import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-failure.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
@@ -180,7 +181,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
     logOutcome(logger, job.id ?? '', outcome, options.publicUrl);
-    metrics.outcome(outcome.kind);
+    metrics.outcome(outcome);
     return settle(outcome);
   };
 
@@ -205,7 +206,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
     const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
-    const known = { ...record, data: job.data, upstreamModel, prices: options.prices };
+    const discount = discountOf(record.completionWindow, config.completionWindows);
+    const known = { ...record, data: job.data, upstreamModel, prices: options.prices, discount };
     const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
     const estimate =
       upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });

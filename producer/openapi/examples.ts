@@ -9,6 +9,7 @@ const common = {
   question: 'Why is the sky blue?',
   metadata: { agent: 'claude-code' },
   created_at: '2026-03-01T12:00:00.000Z',
+  needed_by: null,
   max_attempts: 5,
   uncertain_purchases: 0,
 };
@@ -24,9 +25,10 @@ const usage = {
 
 export const waitingJobExample: WaitingJob = {
   ...common,
+  completion_window: null,
   attempt: 0,
   purchases: 0,
-  cost_usd: null,
+  ...{ cost_usd: null, list_usd: null, saved_usd: null },
   cost_estimated: false,
   simulated: false,
   status: 'waiting',
@@ -38,9 +40,10 @@ export const waitingJobExample: WaitingJob = {
 
 export const completedJobExample: CompletedJob = {
   ...common,
+  completion_window: 'soonest',
   attempt: 1,
   purchases: 1,
-  cost_usd: 0.00677,
+  ...{ cost_usd: 0.00677, list_usd: 0.00677, saved_usd: 0 },
   cost_estimated: false,
   simulated: false,
   status: 'completed',
@@ -50,7 +53,7 @@ export const completedJobExample: CompletedJob = {
   upstream_id: 'resp_68c0a1f2b3d4',
   result: {
     usage,
-    cost_usd: 0.00677,
+    ...{ cost_usd: 0.00677, list_usd: 0.00677, saved_usd: 0, cost_estimated: false },
     simulated: false,
     service_tier: 'default',
     answer_preview: answer,
@@ -65,7 +68,7 @@ export const completedJobExample: CompletedJob = {
 export const resultExample: JobResult = {
   answer,
   usage,
-  cost_usd: 0.00677,
+  ...{ cost_usd: 0.00677, list_usd: 0.00677, saved_usd: 0, cost_estimated: false },
   simulated: false,
   service_tier: 'default',
   model: 'o3',
@@ -84,9 +87,10 @@ export const resultExample: JobResult = {
 
 const failedJobExample: FailedJob = {
   ...common,
+  completion_window: null,
   attempt: 1,
   purchases: 1,
-  cost_usd: null,
+  ...{ cost_usd: null, list_usd: null, saved_usd: null },
   cost_estimated: false,
   simulated: false,
   status: 'failed',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { COMPLETION_WINDOWS } from './completion-window.ts';
 import { JOB_STATUSES } from './job.ts';
-import { count, jobError, usage } from './view-parts.ts';
+import { count, jobCost, jobError, responseCost, usage } from './view-parts.ts';
 
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
@@ -12,7 +13,6 @@ import { count, jobError, usage } from './view-parts.ts';
 const time = z.iso.datetime();
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
-const usd = z.number().min(0).nullable();
 
 const jobBase = {
   id: z.string(),
@@ -32,6 +32,14 @@ const jobBase = {
         'the program that asked over MCP. Empty for a job of another BullMQ client.',
     ),
   created_at: time,
+  needed_by: time.nullable().describe('When the caller needs the answer; null: it did not say so.'),
+  completion_window: z
+    .enum(COMPLETION_WINDOWS)
+    .nullable()
+    .describe(
+      'How long the upstream may take for the last response that was bought, or for the one that the request asks ' +
+        'for. null: nothing was bought and none asked for, or it asks for one that this queue does not know.',
+    ),
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
   max_attempts: count,
   purchases: count.describe(
@@ -40,17 +48,7 @@ const jobBase = {
   uncertain_purchases: count.describe(
     'Create requests whose outcome is unknown and stays unknown. Each may be one more purchase.',
   ),
-  cost_usd: usd.describe(
-    'US dollars spent on the job, including earlier attempts and retries by hand. null: nothing is known, or ' +
-      'the price is unknown.',
-  ),
-  cost_estimated: z
-    .boolean()
-    .describe(
-      'Whether a part of `cost_usd` is estimated: the upstream did not report the usage of a response that was ' +
-        'cancelled or lost. The estimate is what was reserved for it, or what was streamed. It is corrected ' +
-        'once the upstream reports the usage.',
-    ),
+  ...jobCost,
   simulated: z
     .boolean()
     .describe('Whether the last response for the job came from the simulator, which costs nothing.'),
@@ -63,11 +61,7 @@ const upstreamId = z
 
 /** What a response reports about itself, in the view of a completed job and in its result. */
 const responseFacts = {
-  usage: usage.nullable(),
-  cost_usd: usd.describe(
-    'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
-      'not report usage, or the price is unknown.',
-  ),
+  ...responseCost,
   simulated: z
     .boolean()
     .describe('Whether the simulator answered and no model was asked. `cost_usd` is then 0.'),

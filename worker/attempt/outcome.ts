@@ -12,6 +12,7 @@ import {
 import type { RunEnd, RunRecord } from '../../src/run/record.ts';
 import type { Estimate, Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
+import type { Cost } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import { type Pricing, spentOn } from './purchase.ts';
 
@@ -81,8 +82,8 @@ export function endFrom(
     spent,
     summary: {
       usage: spent.usage,
+      ...costFields(simulated ? FREE : spent.cost),
       simulated,
-      cost_usd: simulated ? 0 : usdFrom(spent.cost?.nano),
       service_tier: serviceTierOf(response),
       answer_preview: answer === null ? null : preview(answer, 500),
       upstream_model: response.model ?? 'unknown',
@@ -91,6 +92,17 @@ export function endFrom(
       incomplete_reason: incompleteReasonOf(response),
       refusal: refusalOf(response),
     },
+  };
+}
+
+const FREE: Cost = { nano: 0, listNano: 0, isEstimated: false };
+
+function costFields(cost: Cost | null) {
+  return {
+    cost_usd: usdFrom(cost?.nano),
+    list_usd: usdFrom(cost?.listNano),
+    saved_usd: usdFrom(cost && cost.listNano - cost.nano),
+    cost_estimated: cost?.isEstimated ?? false,
   };
 }
 

@@ -117,6 +117,47 @@ describe('an estimate', () => {
     });
   });
 
+  it('books what a completion window has saved, and the correction corrects the saving', async () => {
+    const { id, writer } = await world.begun();
+    const cost = { nano: 4_440_000, listNano: 7_400_000, isEstimated: true };
+    await writer.finish({
+      status: 'cancelled',
+      spent: { ...lost(), estimate: { ...estimate, cost, discount: 0.4 } },
+    });
+    expect(await totals()).toMatchObject({
+      ...{ cost_usd: 0.00444, list_usd: 0.0074, saved_usd: 0.00296 },
+      ...{ estimated_requests: 1, estimated_usd: 0.00444 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_usd: 0.00444, saved_usd: 0.00296 });
+    for (const _ of ['once', 'and again']) await drain(told);
+    const nano = COST_NANO * 0.6;
+    const saved = { list_usd: COST_NANO / 1e9, saved_usd: (COST_NANO - nano) / 1e9 };
+    // The usage is known now. The discount still is what was asked for.
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, cost_usd: nano / 1e9, ...saved },
+      ...{ estimated_requests: 1, estimated_usd: nano / 1e9 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_usd: nano / 1e9, ...saved, cost_estimated: true });
+  });
+
+  it('is no estimate of the usage when only the price is one', async () => {
+    const { id, writer } = await world.begun();
+    const usage = {
+      ...{ input_tokens: 10, cached_tokens: 0, cache_write_tokens: 0 },
+      ...{ output_tokens: 20, reasoning_tokens: 0, total_tokens: 30 },
+    };
+    const cost = { nano: 126_000, listNano: COST_NANO, isEstimated: true };
+    for (const _ of ['once', 'and again, after a lost reply'])
+      await writer.finish({ status: 'cancelled', spent: { responseId: 'resp_1', usage, cost } });
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, cost_usd: cost.nano / 1e9, list_usd: COST_NANO / 1e9 },
+      ...{ estimated_requests: 1, estimated_usd: cost.nano / 1e9 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_estimated: true, usage: { input_tokens: 10 } });
+    expect(await isKept()).toBe(false);
+    expect(await drain(told)).toEqual([]);
+  });
+
   it('of an earlier attempt is replaced although another response was booked since', async () => {
     const { id, writer } = await world.begun();
     await writer.save({ upstreamId: undefined }, lost());

@@ -13,7 +13,7 @@ export const COMPLETED: RunEnd = {
   status: 'completed',
   summary: {
     usage: null,
-    cost_usd: null,
+    ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false },
     simulated: false,
     service_tier: null,
     answer_preview: 'Because.',

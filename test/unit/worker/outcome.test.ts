@@ -98,7 +98,7 @@ describe('outcomeOf', () => {
   it('returns what the record says', () => {
     const summary = {
       usage: null,
-      cost_usd: null,
+      ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false },
       simulated: false,
       service_tier: null,
       answer_preview: '',
