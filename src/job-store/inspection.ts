@@ -1,6 +1,8 @@
 import { type Models, upstreamModelsOf } from '../config/file.ts';
 import { type PositionOwner, pauseSentence } from '../fair-queue/eta.ts';
 import { DELAYED_SCORE, dueMsOf, WAITING_SCORE } from '../fair-queue/parked.ts';
+import { wholeData } from '../job/compression.ts';
+import { parseExact, stringifyExact } from '../job/exact-json.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView } from '../job/view.ts';
 import { iso, publicId, readJob } from '../model-queue/job-view.ts';
@@ -25,7 +27,7 @@ export interface JobInspection {
   view: JobView | { unreadable: string } | null;
   /** Our hash of the run; empty before the job's first start. */
   run: Record<string, string>;
-  /** BullMQ's hash of the job; empty when BullMQ has no such job. */
+  /** BullMQ's hash of the job, its data decompressed; empty when BullMQ has no such job. */
   bullmq: Record<string, string>;
   place: Place;
   /** The lock of the worker that holds the job; null: no worker holds the job. */
@@ -91,7 +93,7 @@ export async function inspectJob(
     if (found.length === 0) continue;
     const [run, bullmq] = await Promise.all([
       redis.hgetall(keys.run(bullId)),
-      redis.hgetall(keys.job(bullId)),
+      redis.hgetall(keys.job(bullId)).then(withWholeData),
     ]);
     const tenant = optionsFrom(parsed(bullmq['opts'])).group?.id ?? null;
     return {
@@ -229,9 +231,16 @@ async function eventLogOf(
   };
 }
 
+async function withWholeData(bullmq: Record<string, string>): Promise<Record<string, string>> {
+  const { data } = bullmq;
+  const stored = data === undefined ? undefined : parsed(data);
+  const whole = await wholeData(stored);
+  return whole === stored ? bullmq : { ...bullmq, data: stringifyExact(whole) };
+}
+
 function parsed(json: string | undefined): unknown {
   try {
-    return JSON.parse(json ?? '{}');
+    return parseExact(json ?? '{}');
   } catch {
     return {};
   }

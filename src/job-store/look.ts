@@ -1,3 +1,4 @@
+import { isCompressed, wholeData } from '../job/compression.ts';
 import type { JobView } from '../job/view.ts';
 import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -75,7 +76,7 @@ export async function* lookAt(
         })) as (number | string | null)[];
         for (const [i, entry] of mine.entries()) {
           const values = flat.slice(VALUES * i, VALUES * (i + 1));
-          if (values.length > 0) looks.set(entry, lookFrom(entry, values, needle));
+          if (values.length > 0) looks.set(entry, await lookFrom(entry, values, needle));
         }
       }),
     );
@@ -119,28 +120,37 @@ interface Look {
   isTooLarge: boolean;
 }
 
-function lookFrom(
+async function lookFrom(
   entry: IndexEntry,
   [isIn, name, cost, data]: readonly (number | string | null)[],
   needle: string | undefined,
-): Look {
+): Promise<Look> {
   if (isIn === null) return { found: undefined, isTooLarge: false };
   const found = { entry, costNano: Number(cost ?? 0) };
   // The entry of a job that does not exist is found: the list removes such entries.
   if (typeof name !== 'string' || needle === undefined || plain(name).includes(needle))
     return { found, isTooLarge: false };
-  if (typeof data !== 'string') return { found: undefined, isTooLarge: true };
-  const excerpt = excerptOf(textOf(data), needle);
+  const text = typeof data === 'string' ? await textOf(data) : undefined;
+  if (text === undefined) return { found: undefined, isTooLarge: true };
+  const excerpt = excerptOf(text, needle);
   return { found: excerpt === undefined ? undefined : { ...found, excerpt }, isTooLarge: false };
 }
 
-/** Returns the question of a job. A BullMQ client of another kind may have stored any data. */
-function textOf(data: string): string {
+/**
+ * Returns the question of a job; undefined for one that is too large when it is decompressed. A BullMQ client
+ * of another kind may have stored any data.
+ */
+async function textOf(json: string): Promise<string | undefined> {
+  let data: unknown;
   try {
-    return withSingleBlanks(questionIn(JSON.parse(data)));
+    data = JSON.parse(json);
   } catch {
     return '';
   }
+  const question = questionIn(data);
+  if (question !== '' || !isCompressed(data)) return withSingleBlanks(question);
+  const whole = await wholeData(data, MOST_BYTES_OF_JOB);
+  return isCompressed(whole) ? undefined : withSingleBlanks(questionIn(whole));
 }
 
 /** Returns the text around a match; undefined: there is none. */

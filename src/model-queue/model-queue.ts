@@ -3,12 +3,13 @@ import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
+import { wholeResponse } from '../job/compression.ts';
 import type { JobData } from '../job/request.ts';
 import { KEPT_EVENTS } from '../lua/enqueue/enqueue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { createWriteProbe } from '../redis/write-probe.ts';
-import { type JobReading, readJob } from './job-view.ts';
+import { type JobReading, publicId, readJob } from './job-view.ts';
 import { createWorkerRegister, type WorkerRegister } from './workers.ts';
 
 /**
@@ -30,6 +31,13 @@ export interface ModelQueue {
   readonly workers: WorkerRegister;
   /** read returns the view of the job with this BullMQ id (not the public id); null when there is none. */
   read(id: string): Promise<JobReading | null>;
+  /**
+   * response returns the JSON of the response of the job with this BullMQ id, in UTF-8; null when there is
+   * none.
+   *
+   * @throws {QueueError} `answer_damaged`
+   */
+  response(id: string): Promise<Buffer | null>;
 }
 
 /** The shortest time between two probes of Redis by reads of waiting jobs, in milliseconds. */
@@ -66,5 +74,9 @@ export function createModelQueue(
     bullmqSets,
     workers: createWorkerRegister(redis, keys),
     read: (id) => readJob(id, readOptions),
+    async response(id) {
+      const stored = await redis.getBuffer(keys.response(id));
+      return stored === null ? null : wholeResponse(stored, publicId(model, id));
+    },
   };
 }
