@@ -98,6 +98,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['begun', 'holder'], "BullMQ's start time of the attempt, and the lock token of its worker"],
   [['stalled'], "BullMQ's count of stalls when the run ended"],
   [['reserved_model'], 'the upstream model whose quota is reserved for the job'],
+  [['completion_window'], 'how long the upstream may take, at what discount: soonest, 2h or 8h'],
   [['tag_step'], "how far the job's start has moved its tenant's tag, while nothing is bought"],
   [['purchase_mark', 'purchase_mark_at'], 'fencing token and time of a create request without an answer yet'],
   [['purchase_mark_sender'], 'the lock token of the worker that sent that request'],

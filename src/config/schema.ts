@@ -33,6 +33,15 @@ const backoffSchema = strictObject({
 
 const useSchema = z.enum(['auto', 'always', 'never']).default('auto');
 
+const discount = z.number().min(0).max(1);
+const windowsSchema = strictObject({
+  '2h': discount.optional().describe('The discount for answers within two hours.'),
+  '8h': discount.optional().describe('The discount for answers within eight hours.'),
+});
+
+/** OPENAI_WINDOWS are OpenAI's completion windows and their discounts (cost guide, November 2026). */
+const OPENAI_WINDOWS = { '2h': 0.3, '8h': 0.4 };
+
 const modelSchema = strictObject({
   upstream: z
     .string()
@@ -58,6 +67,18 @@ const modelSchema = strictObject({
   maxInFlight: positiveInt
     .optional()
     .describe('Responses that may run at once, of all workers together. Default: no limit.'),
+  maxInFlightWindowed: positiveInt
+    .default(2000)
+    .describe(
+      'Responses within a completion window of 2 or 8 hours that may run at once, of all workers together. They ' +
+        'take no place of maxInFlight, neither of the model nor of the tenant.',
+    ),
+  completionWindows: windowsSchema
+    .default(OPENAI_WINDOWS)
+    .describe(
+      'The completion windows that jobs with needed_by may use: the window and its discount, 0.4 for 40 %. {} ' +
+        'switches them off. A request that names a window itself is sent with it in any case.',
+    ),
   maxAttempts: positiveInt
     .max(1000)
     .default(5)

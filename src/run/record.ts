@@ -1,9 +1,11 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
+import { type CompletionWindow, windowNamed } from '../job/completion-window.ts';
 import type { UpstreamHeaders } from '../job/fields/upstream-headers.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
+import { type PurchaseMark, purchaseMarkFrom } from './purchase-mark.ts';
 
 /**
  * RunRecord is what is stored about a job's run, beside BullMQ's job. Only the holder of the job's lock
@@ -21,6 +23,11 @@ export interface RunRecord {
   reservedModel: string | undefined;
   /** Input and output tokens that were reserved for the job when its turn came; 0: unknown. */
   reservedTokens: number;
+  /**
+   * The completion window with which the job's response is bought; undefined: nothing was reserved yet, or
+   * neither the job nor its caller needs a window, so that it is `soonest`.
+   */
+  completionWindow: CompletionWindow | undefined;
   /**
    * The mark of a create whose outcome is not stored: the create is under way, or it is uncertain because its
    * worker is gone.
@@ -77,22 +84,6 @@ export interface JobAct {
   by: string | null;
   /** The id of the long action that did it; null: the job alone was changed. */
   action: string | null;
-}
-
-/**
- * PurchaseMark is written into the record before a create request is sent, and removed when the id of the
- * bought response is stored.
- */
-export interface PurchaseMark {
-  /** A random id that distinguishes a late answer to an earlier create from a current one. */
-  fencingToken: string;
-  /** When the mark was written, in Unix milliseconds. */
-  at: number;
-  /**
-   * What is known of the sender. `gave-up`: it has looked for the response in vain. `dead`: it cannot store
-   * the response id any more. `unknown`: it may still do so.
-   */
-  sender: 'unknown' | 'gave-up' | 'dead';
 }
 
 /** RunProgress has the fields that an attempt writes while it runs; `undefined` removes a field. */
@@ -243,6 +234,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     attempt: number('attempt') ?? 0,
     reservedModel: fields.get('reserved_model'),
     reservedTokens: number('reserved_tokens') ?? 0,
+    completionWindow: windowNamed(fields.get('completion_window')),
     purchaseMark: purchaseMarkFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
@@ -267,15 +259,6 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     usage: json<Usage | null>('usage') ?? null,
     acts: json<JobAct[]>('acts') ?? [],
   };
-}
-
-function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | undefined {
-  const fencingToken = fields.get('purchase_mark');
-  if (fencingToken === undefined) return undefined;
-  const at = Number(fields.get('purchase_mark_at') ?? 0);
-  const abandoned = fields.get('purchase_mark_abandoned');
-  const gone = abandoned === 'dead' ? 'dead' : 'gave-up';
-  return { fencingToken, at, sender: abandoned === undefined ? 'unknown' : gone };
 }
 
 const HOUR_S = 3600;

@@ -4,11 +4,10 @@ import {
   isFailure,
   RetryableError,
 } from '../../src/errors/failure.ts';
-import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { isFields } from '../../src/responses/output-item-fields.ts';
 import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
+import { createHeardEnd } from '../upstream/heard-end.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import {
   hasEnded,
@@ -16,7 +15,7 @@ import {
   type RunningResponse,
   type StreamEvent,
 } from '../upstream/running-response.ts';
-import { endOf, STREAM_DONE } from '../upstream/stream-events.ts';
+import { endOf } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
 /** FollowOptions say how to follow a response, and from which event on. */
@@ -114,9 +113,8 @@ async function consume(
   { response, background }: Followed,
   { eventLogWriter, now }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
-  let hasAnswer = false;
-  /** Whether the answer is whole if the stream ends here. */
-  let isWhole = false;
+  // A background response is looked up where its stream ends, so its end need not be judged.
+  const heardEnd = background ? undefined : createHeardEnd();
   try {
     for await (const event of events) {
       soFar.seenAt = now();
@@ -132,25 +130,17 @@ async function consume(
           message: event.message ?? 'no message',
         });
       }
-      if (isPartOfAnswer(event)) {
-        hasAnswer = true;
-        isWhole = closesText(event);
-      } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
+      heardEnd?.add(event);
       eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
     // No lookup can return a foreground response, so its output is what was streamed.
-    if (isWhole && !background) return { ...response, status: 'completed', output: [] };
+    const status = heardEnd?.status();
+    if (status !== undefined) return { ...response, status, output: [] };
   } catch (error: unknown) {
     // A background response goes on when its stream breaks. A foreground response ends with it.
     if (!background || !isFailure(error) || error.code === 'answer_too_large') throw error;
   }
   return undefined;
-}
-
-/** closesText tells whether a stream that ends after this event has sent its whole answer. */
-function closesText({ type, item }: StreamEvent): boolean {
-  if (type === 'response.output_item.done') return isFields(item) && item['type'] === 'message';
-  return type === 'response.output_text.done' || type === 'response.content_part.done';
 }
 
 /**

@@ -64,7 +64,8 @@ export async function withHeard(
   await eventLogWriter.flush();
   const output = (await streamedIn(writer)).merged(outputOf(response));
   const whole = { ...response, output };
-  const isLost = outputOf(response).length === 0 && answerTextOf(whole) !== '' && heard.exceeds(whole);
+  const isShort = output.length === 0 || answerTextOf(whole) !== '';
+  const isLost = outputOf(response).length === 0 && isShort && heard.exceeds(whole);
   if (!isLost) return whole;
   return { ...whole, status: 'incomplete', incomplete_details: { reason: STREAM_LOST } };
 }

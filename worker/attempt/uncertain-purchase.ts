@@ -1,6 +1,6 @@
 import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
-import type { PurchaseMark } from '../../src/run/record.ts';
+import type { PurchaseMark } from '../../src/run/purchase-mark.ts';
 import type { StorePurchaseAnswer } from '../../src/run/writer.ts';
 import { Interruption } from './active-attempt.ts';
 import type { Attempt } from './attempt-state.ts';

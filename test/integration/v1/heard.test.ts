@@ -155,6 +155,29 @@ describe.each(['supported', 'rejected'] as const)('an upstream whose background 
     },
   );
 
+  it.each(['no_end', 'no_end, no_indexes, no_opening', 'no_end, no_deltas'])(
+    'and whose stream of calls has the form %s: the calls are whole, and bought once',
+    async (sim) => {
+      const tools = [
+        { type: 'function', name: 'weather' } as const,
+        { type: 'custom', name: 'note' } as const,
+      ];
+      const request = { ...asked(sim), input: 'Please call weather and call note with `x`.', tools };
+      const { body } = await call(instance.url, 'POST', '/jobs', { body: { request } });
+      const { id } = body as { id: string };
+      expect(await reached(instance.url, id, 'completed')).toMatchObject({ attempt: 1 });
+      const { response } = (await call(instance.url, 'GET', `/jobs/${id}/result`)).body as JobResult;
+      expect(response).toMatchObject({
+        status: 'completed',
+        output: expect.arrayContaining([
+          expect.objectContaining({ type: 'function_call', name: 'weather', call_id: expect.any(String) }),
+          expect.objectContaining({ type: 'custom_tool_call', name: 'note', input: 'x' }),
+        ]),
+      });
+      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, cancels: 0 });
+    },
+  );
+
   it('and that stops before the first word: the job has the reason, and no answer', async () => {
     const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked('incomplete') } });
     const { id } = body as { id: string };

@@ -2,6 +2,14 @@ import { TerminalError } from '../../../src/errors/failure.ts';
 import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
 import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
 import {
+  call,
+  customCall,
+  message,
+  reasoning,
+  refusal,
+  streamOf,
+} from '../../support/openai/streamed-items.ts';
+import {
   delta,
   done,
   end,
@@ -16,6 +24,22 @@ import {
 } from '../../support/worker/scripted-follow.ts';
 
 useFakeTimers();
+
+const SEARCHED = {
+  type: 'response.output_item.done',
+  output_index: 1,
+  item: { id: 'ws_2', type: 'web_search_call' },
+};
+const thought = reasoning('rs_1', ['Hm.']);
+
+/** What some servers leave out of the events of an item. */
+function withoutPlaces(events: StreamEvent[]): StreamEvent[] {
+  return events.map(({ output_index: _index, item_id: _id, content_index: _part, ...event }) => event);
+}
+
+function withoutDoneOf(index: number, events: StreamEvent[]): StreamEvent[] {
+  return events.filter(({ type, output_index: at }) => at !== index || !type.endsWith('item.done'));
+}
 
 describe('follow', () => {
   it('ends with the last event of the stream, without a lookup', async () => {
@@ -146,6 +170,46 @@ describe('follow', () => {
     ['its reasoning', [{ type: 'response.output_item.done', item: { type: 'reasoning' } }]],
     ['the beginning of a second text', [{ type: 'response.output_text.done', text: 'x' }, delta(1, 'y')]],
   ])('loses a foreground response whose stream ends with %s', async (_how, events) => {
+    const { options } = scripted([], []);
+    const foreground = { ...streamed(stream(events)), background: false };
+    expect(await outcomeOf(follow(foreground, options))).toMatchObject({ code: 'connection_lost' });
+  });
+
+  it.each<[string, StreamEvent[]]>([
+    ['a call', streamOf([thought, call('fc_1', 'pay', '{"a":1}')])],
+    ['two calls', streamOf([call('fc_1', 'pay', '{}'), customCall('ctc_2', 'note', 'x')])],
+    ['a text and a call', streamOf([message('msg_1', 'I pay.'), call('fc_2', 'pay', '{}')])],
+    ['a JSON text', streamOf([thought, message('msg_1', '{"a": 1}')])],
+    ['a refusal', streamOf([thought, refusal('msg_1', 'Never.')])],
+    ['a call without places', withoutPlaces(streamOf([thought, call('fc_1', 'pay', '{}')]))],
+    ['an event that is not known', [...streamOf([call('fc_1', 'pay', '{}')]), { type: 'response.bill' }]],
+  ])('completes a foreground response whose stream just ends after %s', async (_what, events) => {
+    const { options } = scripted([], []);
+    const foreground = { ...streamed(stream(events)), background: false };
+    expect(await outcomeOf(follow(foreground, options))).toMatchObject({ status: 'completed', output: [] });
+  });
+
+  it('takes an answer for incomplete if the message that ends its stream says so', async () => {
+    const { options } = scripted([], []);
+    const events = streamOf([{ ...message('msg_1', 'It is'), status: 'incomplete' }]);
+    const foreground = { ...streamed(stream(events)), background: false };
+    expect(await outcomeOf(follow(foreground, options))).toMatchObject({ status: 'incomplete' });
+  });
+
+  it.each<[string, StreamEvent[]]>([
+    ['in a call', streamOf([call('fc_1', 'pay', '{"a":1}')]).slice(0, -1)],
+    [
+      'in the second of two calls',
+      streamOf([call('fc_1', 'pay', '{}'), call('fc_2', 'pay', '{}')]).slice(0, -1),
+    ],
+    [
+      'with one of two calls open',
+      withoutDoneOf(0, streamOf([call('fc_1', 'a', '{}'), call('fc_2', 'b', '{}')])),
+    ],
+    ['after half of the arguments of a call', streamOf([call('fc_1', 'pay', '{"a":')])],
+    ['after a search', [...streamOf([message('msg_1', 'Let me see.')]), SEARCHED]],
+    ['after its reasoning', streamOf([thought])],
+  ])('loses a foreground response whose stream just ends %s', async (_where, events) => {
     const { options } = scripted([], []);
     const foreground = { ...streamed(stream(events)), background: false };
     expect(await outcomeOf(follow(foreground, options))).toMatchObject({ code: 'connection_lost' });

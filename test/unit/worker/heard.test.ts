@@ -2,7 +2,7 @@ import { LogBatch } from '../../../src/events/event-log.ts';
 import type { ResponseEvent } from '../../../src/responses/event.ts';
 import { answerOf, type UpstreamResponse } from '../../../src/responses/response.ts';
 import { createHeard, withHeard } from '../../../worker/attempt/heard.ts';
-import { message, streamOf } from '../../support/openai/streamed-items.ts';
+import { call, message, streamOf } from '../../support/openai/streamed-items.ts';
 
 const ended: UpstreamResponse = { id: 'resp_1', model: 'o3', status: 'completed' };
 
@@ -77,6 +77,14 @@ it('An answer of which a part is lost says so', async () => {
   const response = await end({ ...ended, output: [] });
   expect(response).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'stream_lost' } });
   expect(answerOf(response)).toBe('It ');
+});
+
+it('A call whose end is lost is no empty answer', async () => {
+  const events = streamOf([call('fc_1', 'pay', '{}')]);
+  const { end } = after(events, events.slice(0, 1));
+  expect(await end({ ...ended, output: [] })).toMatchObject({
+    ...{ status: 'incomplete', incomplete_details: { reason: 'stream_lost' }, output: [] },
+  });
 });
 
 it.each(['failed', 'cancelled'])('A response that has %s is no answer', async (status) => {
