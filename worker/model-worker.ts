@@ -107,6 +107,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       id: job.id ?? '',
       lockToken,
       lockMs: recovery.lockMs,
+      compression: queue.compression,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),

@@ -3,7 +3,7 @@ import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
-import { wholeResponse } from '../job/compression.ts';
+import { type Compression, createCompression, wholeResponse } from '../job/compression.ts';
 import type { JobData } from '../job/request.ts';
 import { KEPT_EVENTS } from '../lua/enqueue/enqueue.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -23,6 +23,7 @@ export interface ModelQueue {
   readonly upstreamModels: readonly string[];
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
+  readonly compression: Compression;
   /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
   /** bullmqSets reads the jobs that have not started from BullMQ's sets. */
@@ -47,7 +48,7 @@ export function createModelQueue(
   redis: RedisClient,
   prefix: string,
   model: string,
-  { models, tenants }: Pick<Models, 'models' | 'tenants'>,
+  { models, tenants, compressAboveKb }: Pick<Models, 'models' | 'tenants' | 'compressAboveKb'>,
   onError: (error: Error) => void,
 ): ModelQueue {
   const config = models[model];
@@ -70,6 +71,7 @@ export function createModelQueue(
     upstreamModels,
     keys,
     bullmq,
+    compression: createCompression(compressAboveKb),
     fairQueue,
     bullmqSets,
     workers: createWorkerRegister(redis, keys),
