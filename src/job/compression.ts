@@ -104,14 +104,12 @@ function copiesOf(data: JobData): Record<string, unknown> {
  * wholeData returns a job's data with the fields that are compressed in its field `gzip`
  * (docs/DATA-FORMAT.md). Data without that field, and data that cannot be decompressed, is returned as it is:
  * `parseJobData` refuses the latter.
- *
- * @param mostBytes data that is longer than this when it is decompressed is returned as it is.
  */
-export async function wholeData(data: unknown, mostBytes = MOST_BYTES): Promise<unknown> {
+export async function wholeData(data: unknown): Promise<unknown> {
   if (!isCompressed(data)) return data;
   const { gzip: packed, ...copies } = data;
   try {
-    const json = await unzipped(Buffer.from(packed, 'base64'), mostBytes);
+    const json = await unzipped(Buffer.from(packed, 'base64'));
     const whole = parseExact(json.toString());
     return isJsonObject(whole) ? { ...whole, ...copies } : data;
   } catch {
@@ -119,9 +117,20 @@ export async function wholeData(data: unknown, mostBytes = MOST_BYTES): Promise<
   }
 }
 
-/** isCompressed says whether a part of a job's data is compressed. `wholeData` leaves only damaged data so. */
-export function isCompressed(data: unknown): data is Record<string, unknown> & { gzip: string } {
+/** CompressedData is the data of a job that is compressed in its field `gzip`. */
+export interface CompressedData extends Record<string, unknown> {
+  gzip: string;
+}
+
+/** isCompressed says whether a job's data is compressed. `wholeData` leaves only damaged data compressed. */
+export function isCompressed(data: unknown): data is CompressedData {
   return isJsonObject(data) && typeof data['gzip'] === 'string';
+}
+
+/** wholeLength returns how many bytes of JSON compressed data has when it is decompressed. */
+export function wholeLength({ gzip: packed }: CompressedData): number {
+  // Four characters of base64 are three bytes.
+  return lengthIn(Buffer.from(packed.slice(-8), 'base64'));
 }
 
 /**
@@ -133,7 +142,7 @@ export function isCompressed(data: unknown): data is Record<string, unknown> & {
 export async function wholeResponse(stored: Buffer, id: string): Promise<Buffer> {
   if (!isGzip(stored)) return stored;
   try {
-    return await unzipped(stored, MOST_BYTES);
+    return await unzipped(stored);
   } catch (cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new QueueError(
@@ -150,11 +159,15 @@ function isGzip(stored: Buffer): boolean {
   return stored[0] === 0x1f && stored[1] === 0x8b;
 }
 
-/** @throws {Error} for bytes that are not gzip, and for a text of more bytes than `mostBytes`. */
-async function unzipped(zipped: Buffer, mostBytes: number): Promise<Buffer> {
-  // Gzip ends with the length of the text. A text that turns out to be longer is refused.
-  const length = zipped.length < 4 ? 0 : zipped.readUInt32LE(zipped.length - 4);
-  if (length > mostBytes) throw new RangeError(`it would have ${length} bytes`);
+/** Gzip ends with the length of the text (RFC 1952). */
+function lengthIn(zipped: Buffer): number {
+  return zipped.length < 4 ? 0 : zipped.readUInt32LE(zipped.length - 4);
+}
+
+/** @throws {Error} for bytes that are not gzip, and for a text that is longer than it says or than `MOST_BYTES`. */
+async function unzipped(zipped: Buffer): Promise<Buffer> {
+  const length = lengthIn(zipped);
+  if (length > MOST_BYTES) throw new RangeError(`it would have ${length} bytes`);
   const options = { maxOutputLength: Math.max(1, length) };
   return length <= INLINE_LENGTH ? gunzipSync(zipped, options) : gunzipInThread(zipped, options);
 }

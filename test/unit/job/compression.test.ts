@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { createCompression, isCompressed, wholeData, wholeResponse } from '../../../src/job/compression.ts';
+import {
+  createCompression,
+  isCompressed,
+  wholeData,
+  wholeLength,
+  wholeResponse,
+} from '../../../src/job/compression.ts';
 import { parseExact } from '../../../src/job/exact-json.ts';
 import { type JobData, parseJobData } from '../../../src/job/request.ts';
 
@@ -74,10 +80,12 @@ describe('the data of a job', () => {
     }
   });
 
-  it('is left as it is when it is longer than the reader wants', async () => {
-    const data: unknown = JSON.parse(await stored({ question: prose(100_000) }));
-    expect(await wholeData(data, 50_000)).toBe(data);
-    expect(await wholeData(data, 150_000)).toEqual({ question: prose(100_000) });
+  it('says how long it is before it is decompressed', async () => {
+    for (const length of [20_000, 20_001, 20_002]) {
+      const json = JSON.stringify({ question: prose(length) });
+      const data: unknown = JSON.parse(await stored(JSON.parse(json) as JobData));
+      expect(isCompressed(data) && wholeLength(data)).toBe(Buffer.byteLength(json));
+    }
   });
 });
 
