@@ -10,6 +10,7 @@ import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
+import { compressed } from './http/compression.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { createJsonBodies } from './http/json-body.ts';
 import { serveAt } from './http/links.ts';
@@ -140,6 +141,8 @@ export function createApp({
   app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));
 
+  // The routes above compress only what is long. The rest are pages, their data and their files.
+  app.use(compressed);
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));

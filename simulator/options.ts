@@ -2,6 +2,7 @@ import { randomNumbers } from './api/random-numbers.ts';
 import { type GivenReply, type OddReply, readReply } from './faults/odd-replies.ts';
 import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
+import { WINDOW_MODELS } from './request/completion-window.ts';
 import { type Question, simulatedAnswer } from './response/answer.ts';
 import { createWebhookSignature, type WebhookTarget } from './webhooks/signature.ts';
 
@@ -22,6 +23,15 @@ type BackgroundProfile =
  * StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400.
  */
 type StreamProfile = 'supported' | 'rejected';
+
+/** WindowProfile is what the simulated server does with a completion window. */
+type WindowProfile =
+  /** The server does as OpenAI does. */
+  | 'supported'
+  /** The server refuses the field with 400 `unknown_parameter`. */
+  | 'rejected'
+  /** The server ignores the field. The answer comes as it does without a window, and without a discount. */
+  | 'ignored';
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
 export type SimulatorOptions = RateLimitOptions & {
@@ -51,6 +61,18 @@ export type SimulatorOptions = RateLimitOptions & {
    * Default `supported`.
    */
   readonly streams?: StreamProfile | GivenReply | undefined;
+  /**
+   * How the server treats a completion window. A reply is the answer with which the server refuses it.
+   * Default `supported`.
+   */
+  readonly windows?: WindowProfile | GivenReply | undefined;
+  /** The models that have completion windows. Default: those for which OpenAI documents them. */
+  readonly windowModels?: readonly string[] | undefined;
+  /**
+   * How many times faster than the real time the clock of completion windows runs: at 3600 a window of eight
+   * hours takes eight seconds. Default 1.
+   */
+  readonly windowScale?: number | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
@@ -93,6 +115,9 @@ const OPTIONS: Readonly<Record<keyof SimulatorOptions, true>> = {
   limits: true,
   background: true,
   streams: true,
+  windows: true,
+  windowModels: true,
+  windowScale: true,
   apiKey: true,
   retentionMs: true,
   streamWindowMs: true,
@@ -112,6 +137,11 @@ export type Settings = {
   readonly limitOf: LimitOf;
   readonly background: BackgroundProfile | OddReply;
   readonly streams: StreamProfile | OddReply;
+  readonly windows: WindowProfile | OddReply;
+  readonly windowModels: readonly string[];
+  readonly windowScale: number;
+  /** A number from 0 to 1, exclusive: where in its window the next response comes. */
+  readonly nextPlaceInWindow: () => number;
   readonly apiKey: string | undefined;
   readonly retentionMs: number;
   readonly streamWindowMs: number;
@@ -124,6 +154,8 @@ export type Settings = {
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
+/** At this scale a window of eight hours takes 29 milliseconds. */
+const MAX_WINDOW_SCALE = 1_000_000;
 /** The longest delay that `setTimeout` takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -143,6 +175,10 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     limitOf: resolveLimits(options, models.ids),
     background: profileOf(options.background ?? 'supported'),
     streams: profileOf(options.streams ?? 'supported'),
+    windows: profileOf(options.windows ?? 'supported'),
+    windowModels: options.windowModels ?? WINDOW_MODELS,
+    windowScale: within('windowScale', options.windowScale ?? 1, 1, MAX_WINDOW_SCALE),
+    nextPlaceInWindow: randomNumbers(seed),
     apiKey: options.apiKey,
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),

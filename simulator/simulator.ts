@@ -43,11 +43,19 @@ const BACKLOG = 4096;
  */
 const KEEP_ALIVE_MS = 65_000;
 
+/** How long OpenAI keeps an answer that is not to be stored, in milliseconds of the windows' clock. */
+const UNSTORED_MS = 600_000;
+
 export function createSimulator(options: SimulatorOptions = {}): Simulator {
   const settings = resolveOptions(options);
   const now = () => performance.timeOrigin + performance.now();
-  const ledger = createLedger(now);
-  const store = createStore({ retentionMs: settings.retentionMs, now, onRemoved: ledger.settle });
+  const ledger = createLedger(now, settings.windowScale);
+  const store = createStore({
+    retentionMs: settings.retentionMs,
+    unstoredMs: UNSTORED_MS / settings.windowScale,
+    now,
+    onRemoved: ledger.settle,
+  });
   const delivery = createDelivery({ store, now });
   const webhooks = createWebhooks({ target: settings.webhook, ledger, now });
   const limits = createRateLimits({

@@ -1,6 +1,6 @@
 import { Job, type JobProgress, LockManager, type Processor, Worker, type WorkerOptions } from 'bullmq';
-import { wholeData } from '../src/job/compression.ts';
 import { parseExact } from '../src/job/exact-json.ts';
+import { wholeData } from '../src/job/fields/compression.ts';
 import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 

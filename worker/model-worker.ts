@@ -1,8 +1,9 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
+import { discountOf } from '../src/job/completion-window.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
-import { bullmqError, failedChildKey } from '../src/model-queue/job-view.ts';
+import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-failure.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -102,12 +103,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
     createRunRecordWriter({
-      redis,
-      keys,
+      ...{ redis, keys, lockToken, compression: queue.compression },
       id: job.id ?? '',
-      lockToken,
       lockMs: recovery.lockMs,
-      compression: queue.compression,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
@@ -181,7 +179,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
     logOutcome(logger, job.id ?? '', outcome, options.publicUrl);
-    metrics.outcome(outcome.kind);
+    metrics.outcome(outcome);
     return settle(outcome);
   };
 
@@ -206,11 +204,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
     const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
-    const known = { ...record, data: job.data, upstreamModel, prices: options.prices };
+    const discount = discountOf(record.completionWindow, config.completionWindows);
+    const known = { ...record, data: job.data, upstreamModel, prices: options.prices, discount };
     const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
     const estimate =
       upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
-    const spent = { responseId: undefined, usage: null, costNano: null, estimate };
+    const spent = { responseId: undefined, usage: null, cost: null, estimate };
     const childKey = failedChildKey(message);
     // The child may be in a queue that is not ours, whose keys this worker may not read.
     const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));

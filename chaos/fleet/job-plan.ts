@@ -91,6 +91,10 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   poll_500: { metadata: { sim_polls: '2' } },
   poll_html: { metadata: { sim_polls: '2' } },
   poll_refuse: { metadata: { sim_polls: '2', sim_refusal: '{"status": 410}' } },
+  window_refused: { metadata: {} },
+  window_ignored: { metadata: {} },
+  window_missed: { metadata: {} },
+  window_early: { metadata: {} },
   webhook_lost: { metadata: {} },
   webhook_twice: { metadata: {} },
   webhook_late: { metadata: {} },
@@ -100,7 +104,8 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 /**
  * Faults that no storm has. Most of them affect what all jobs share, such as the account's money: after such
  * a fault all jobs rightly wait for a probe. After `no_opening` no worker knows the id of the response. No
- * worker can adopt such a response, so a kill costs another purchase.
+ * worker can adopt such a response, so a kill costs another purchase. The faults of a completion window do
+ * nothing to jobs without one.
  */
 const NOT_IN_STORMS = new Set([
   ...[
@@ -114,6 +119,10 @@ const NOT_IN_STORMS = new Set([
     '200_html',
     '429_hour',
     'no_opening',
+    'window_refused',
+    'window_ignored',
+    'window_missed',
+    'window_early',
   ],
 ]);
 

@@ -155,7 +155,7 @@ function saleOf(
   const endedAt =
     view !== undefined && isFinishedJob(view) ? Date.parse(view.finished_at) : Number.POSITIVE_INFINITY;
   const { usage } = entry;
-  const nano = prices.costOf({
+  const cost = prices.costOf({
     upstreamModel: entry.snapshot,
     serviceTier: entry.service_tier,
     usage: usage && {
@@ -167,9 +167,16 @@ function saleOf(
       total_tokens: usage.total_tokens,
     },
   });
-  if (nano === null) throw new Error(`expected a price and usage of ${name}, got ${JSON.stringify(entry)}`);
+  if (cost === null) throw new Error(`expected a price and usage of ${name}, got ${JSON.stringify(entry)}`);
   const day = utcDay(Number.isFinite(endedAt) ? endedAt : Date.now());
-  return { tenant: name.split('-')[0] ?? '', model: entry.model, day, at: entry.created_at, endedAt, nano };
+  return {
+    tenant: name.split('-')[0] ?? '',
+    model: entry.model,
+    day,
+    at: entry.created_at,
+    endedAt,
+    nano: cost.nano,
+  };
 }
 
 /** Returns when the cost of the ended responses reached the budget. Infinity: never. */

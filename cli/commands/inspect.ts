@@ -105,6 +105,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['purchase_mark_abandoned'], '1: the worker no longer waits for that answer; dead: that worker is dead'],
   [['purchases', 'uncertain_purchases'], 'responses that were bought, and that perhaps were bought'],
   [['cost_nano', 'booked'], 'the cost in billionths of a US dollar, and the last response booked there'],
+  [['saved_nano'], 'what completion windows saved, in billionths of a US dollar'],
   [['estimates'], 'how many responses are booked there by an estimate'],
   [
     ['reserved_tokens', 'streamed_bytes'],

@@ -61,13 +61,14 @@ const NUMBERS: Column[] = [
   { title: 'REASONING', align: 'right', leftOut: 1 },
   { title: 'COST', align: 'right' },
 ];
+const SAVED: Column = { title: 'SAVED', align: 'right', leftOut: 7 };
 const UNPRICED: Column = { title: 'UNPRICED', align: 'right', leftOut: 6 };
 const ESTIMATED: Column = { title: 'ESTIMATED', align: 'right', leftOut: 0 };
 const NO_TENANT = '(no tenant)';
 
 /**
- * usageTable shows a report as a table. Its last line is the total; it shows estimated costs and unpriced
- * requests if there are any.
+ * usageTable shows a report as a table. Its last line is the total; it shows what completion windows have
+ * saved, estimated costs and unpriced requests if there are any.
  */
 export function usageTable(
   { rows, total }: UsageReport,
@@ -75,18 +76,21 @@ export function usageTable(
   terminal: Terminal,
 ): string {
   const dimensions = by === undefined ? USAGE_DIMENSIONS : [by];
+  const hasSavings = total.saved_usd > 0;
   const hasUnpriced = total.unpriced_requests > 0;
   const hasEstimates = total.estimated_requests > 0;
   const columns = [
     ...dimensions.map((dimension) => NAMES[dimension]),
     ...NUMBERS,
+    ...(hasSavings ? [SAVED] : []),
     ...(hasEstimates ? [ESTIMATED] : []),
     ...(hasUnpriced ? [UNPRICED] : []),
   ];
   const numbers = (sums: UsageSums): string[] => {
+    const saved = hasSavings ? [formatUsd(sums.saved_usd)] : [];
     const estimated = hasEstimates ? [formatUsd(sums.estimated_usd)] : [];
     const unpriced = hasUnpriced ? [numberText(sums.unpriced_requests)] : [];
-    return [...numbersOf(sums), ...estimated, ...unpriced];
+    return [...numbersOf(sums), ...saved, ...estimated, ...unpriced];
   };
   const lines = rows.map((row) => [
     ...dimensions.map((dimension) => oneLine(row[dimension] ?? NO_TENANT)),

@@ -4,7 +4,7 @@ import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { costText } from './cost-text.ts';
-import { paintedStatus } from './job-table.ts';
+import { paintedStatus, pairsOf } from './job-table.ts';
 import type { Terminal } from './terminal.ts';
 import { wrappedText } from './wrapped-text.ts';
 
@@ -32,6 +32,7 @@ export function jobDetails(
   const details: Detail[] = [
     ['question', oneLine(job.question)],
     ['model', oneLine(job.model)],
+    ...detail('metadata', pairsOf(job.metadata).join('\n')),
     ['attempt', job.attempt === 0 ? `none yet, at most ${job.max_attempts}` : attempts(job)],
     ...earlier.map(
       ({ next, reason }): Detail => ['earlier', `${oneLine(reason)}; then attempt ${next} began`],

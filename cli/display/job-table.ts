@@ -77,33 +77,47 @@ function columnsFor(jobs: readonly JobView[], terminal: Terminal): JobColumn[] {
   const hasTenants = tenants.size > 1 || (isWide && !tenants.has(null));
   const hasCosts = jobs.some((job) => costText(job) !== '');
   const hasErrors = jobs.some((job) => flawOf(job) !== '');
+  const hasMetadata = jobs.some(({ metadata }) => Object.keys(metadata).length > 0);
   // Statuses and ids always stay; the id is what other commands take.
   return [
     { title: 'STATUS', text: (job) => paintedStatus(job, terminal) },
     { title: 'ID', text: ({ id }) => oneLine(short.get(id) ?? id) },
-    { title: 'MODEL', shortest: 8, leftOut: 3, text: ({ model }) => oneLine(model) },
+    { title: 'MODEL', shortest: 8, leftOut: 4, text: ({ model }) => oneLine(model) },
     ...(hasTenants ? [TENANT] : []),
     { title: 'CREATED', leftOut: 0, text: (job) => secondOf(job.created_at) },
-    { title: 'ATTEMPT', leftOut: 1, text: attemptText },
+    { title: 'ATTEMPT', leftOut: 2, text: attemptText },
     {
       title: 'TIME',
-      leftOut: 5,
+      leftOut: 6,
       text: (job) => (job.status === 'waiting' ? positionText(job) : timeSpent(job)),
     },
     ...(hasCosts ? [COST] : []),
     ...(hasErrors ? [ERROR] : []),
-    { title: 'QUESTION', shortest: 12, leftOut: 7, text: ({ question }) => oneLine(question) },
+    { title: 'QUESTION', shortest: 12, leftOut: 8, text: ({ question }) => oneLine(question) },
+    ...(hasMetadata ? [METADATA] : []),
   ];
 }
 
 const TENANT: JobColumn = {
   title: 'TENANT',
   shortest: 6,
-  leftOut: 2,
+  leftOut: 3,
   text: (job) => oneLine(job.tenant ?? ''),
 };
-const COST: JobColumn = { title: 'COST', align: 'right', leftOut: 4, text: costText };
-const ERROR: JobColumn = { title: 'ERROR', leftOut: 6, text: flawOf };
+const COST: JobColumn = { title: 'COST', align: 'right', leftOut: 5, text: costText };
+const ERROR: JobColumn = { title: 'ERROR', leftOut: 7, text: flawOf };
+
+const METADATA: JobColumn = {
+  title: 'METADATA',
+  shortest: 16,
+  leftOut: 1,
+  text: ({ metadata }) => pairsOf(metadata).join(' '),
+};
+
+/** pairsOf writes metadata as the commands take it: `agent=claude-code`. */
+export function pairsOf(metadata: JobView['metadata']): string[] {
+  return Object.entries(metadata).map(([key, value]) => oneLine(`${key}=${value}`));
+}
 
 /** flawOf returns the code of why a job failed, or of why its answer is missing or cut; '' for other jobs. */
 function flawOf(job: JobView): string {

@@ -57,6 +57,11 @@ export function registerProcessCommands(program: Command, context: CommandContex
     .option('--paid', 'answer like a paid upstream: each job is booked at the cost of a real answer')
     .option('--tokens-per-minute <n>', 'the limit of tokens in any 60 seconds, per model', wholeNumber)
     .option(
+      '--window-scale <n>',
+      'how many times faster the clock of completion windows runs; 3600: 8 hours take 8 seconds',
+      wholeNumber,
+    )
+    .option(
       '--webhook-url <url>',
       'where to send a webhook when a background response ends; needs --webhook-secret',
     )

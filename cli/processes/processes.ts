@@ -67,6 +67,7 @@ export interface SimulatorChoice {
   background: NonNullable<SimulatorOptions['background']>;
   requestsPerMinute?: number;
   tokensPerMinute?: number;
+  windowScale?: number;
   webhookUrl?: string;
   webhookSecret?: string;
 }

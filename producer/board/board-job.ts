@@ -78,6 +78,7 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
     ...(view.simulated && !view.cost_usd
       ? { simulated: true }
       : view.cost_usd !== null && { cost_usd: view.cost_usd }),
+    ...(view.saved_usd && { saved_usd: view.saved_usd }),
     ...(view.cost_estimated && { cost_estimated: true }),
   };
   switch (view.status) {
@@ -89,7 +90,8 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
       return { ...view.progress, ...attempts, upstream_id: view.upstream_id };
     case 'completed': {
       // Leaves out the cost of the last response, which would be confused with the cost of the whole job.
-      const { answer_preview, usage, cost_usd: _cost, ...rest } = view.result;
+      const { answer_preview, usage, ...facts } = view.result;
+      const { cost_usd: _, list_usd: _list, saved_usd: _saved, cost_estimated: _estimated, ...rest } = facts;
       return { answer: answer ?? answer_preview, usage, ...attempts, ...rest, upstream_id: view.upstream_id };
     }
     case 'failed':

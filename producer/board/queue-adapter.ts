@@ -9,8 +9,8 @@ import type {
 } from '@bull-board/api/typings/app';
 import { QueueError } from '../../src/errors/problem.ts';
 import type { UnstartedStatus } from '../../src/fair-queue/bullmq-sets.ts';
-import { wholeData } from '../../src/job/compression.ts';
-import { publicId } from '../../src/model-queue/job-view.ts';
+import { wholeData } from '../../src/job/fields/compression.ts';
+import { publicId } from '../../src/job/ids/response-id.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts';

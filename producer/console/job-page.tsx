@@ -1,7 +1,6 @@
 import type { VNode } from 'preact';
 import { jobEvents } from '../../src/events/watch.ts';
-import { isJsonObject, parseExact, stringifyExact } from '../../src/job/exact-json.ts';
-import { AGENT } from '../../src/job/fields/metadata.ts';
+import { parseExact, stringifyExact } from '../../src/job/exact-json.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { JobDetail } from '../../src/job-store/result.ts';
@@ -10,6 +9,7 @@ import { answerOf } from '../../src/responses/response.ts';
 import type { DeliveryQueue } from '../../src/webhooks/deliveries.ts';
 import { DataScript, type Document, SafeHtml, Section } from './document.tsx';
 import { afterEvent, type JobState, stateOf } from './job-state.ts';
+import { Metadata } from './jobs/metadata.tsx';
 import { JobFacts, LiveJob, titleOf } from './live-job.tsx';
 import { markdownFrom } from './markdown.ts';
 import type { Visitor } from './navigation.tsx';
@@ -57,7 +57,7 @@ export async function jobPage(
         <p class="quiet">
           <code>{job.id}</code>
         </p>
-        <Agent metadata={detail.request['metadata']} />
+        <Metadata job={job} />
         <div id="live">
           <LiveJob state={state} />
         </div>
@@ -73,12 +73,6 @@ export async function jobPage(
       </>
     ),
   };
-}
-
-/** Agent names the agent that asked, if the metadata of the request does. */
-function Agent({ metadata }: { metadata: unknown }) {
-  const agent = isJsonObject(metadata) ? metadata[AGENT] : undefined;
-  return typeof agent === 'string' ? <p class="quiet">Asked by agent {agent}</p> : null;
 }
 
 /** Reads what the events of a job have told so far, for a limited time. */

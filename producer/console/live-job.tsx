@@ -152,10 +152,12 @@ function modelText(job: JobView): string {
   return `${job.model} (${job.result.upstream_model})`;
 }
 
-function costText({ simulated, cost_usd: cost, cost_estimated: isEstimated }: JobView): string {
+function costText(job: JobView): string {
+  const { simulated, cost_usd: cost, saved_usd: savedUsd, cost_estimated: isEstimated } = job;
   if (simulated && !cost) return 'nothing: the simulator answers';
   if (cost === null) return '';
-  return `${formatUsd(cost)}${isEstimated ? ' (estimated in part)' : ''}`;
+  const saved = savedUsd ? `, ${formatUsd(savedUsd)} less than the full price` : '';
+  return `${formatUsd(cost)}${saved}${isEstimated ? ' (estimated in part)' : ''}`;
 }
 
 function timeText(job: JobView, ageMs: number): string {

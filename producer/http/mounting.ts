@@ -2,6 +2,7 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
+import { compressed, LEAST_COMPRESSED } from './compression.ts';
 import { HttpProblem } from './http-problem.ts';
 import type { JsonBodies } from './json-body.ts';
 import { addressOf, basePathOf } from './links.ts';
@@ -87,7 +88,8 @@ async function send(reply: Reply, response: Response, keepAliveMs: number | unde
   if (stream !== undefined) return sendStream(stream, response, keepAliveMs);
   const content = json ?? (body === undefined ? undefined : stringifyExact(body));
   if (content === undefined) response.end();
-  else sendJson(content, response);
+  else if (content.length < LEAST_COMPRESSED) sendJson(content, response);
+  else compressed(response.req, response, () => sendJson(content, response));
 }
 
 /** Express' own `json` would look its content type up and hash the whole body for an ETag. */

@@ -9,7 +9,8 @@ import { BODY_PROBLEMS, problemCodes } from './problem-codes.ts';
 
 const openAiError = z
   .strictObject({
-    error: z.strictObject({
+    // An error of the upstream is passed on whole, with its further fields.
+    error: z.looseObject({
       message: z.string(),
       type: z.string(),
       param: z.string().nullable(),

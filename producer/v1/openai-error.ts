@@ -7,6 +7,8 @@ export interface Envelope {
   type: string;
   param: string | null;
   code: string | null;
+  /** The other fields of an error of the upstream, such as `misalignment` or `metadata`. */
+  [field: string]: unknown;
 }
 
 /** OpenAiError is a refusal in OpenAI's envelope. */
@@ -22,12 +24,13 @@ export class OpenAiError extends Error {
       type = 'invalid_request_error',
       param = null,
       code = null,
+      ...more
     }: Partial<Envelope> & { message: string },
     headers: Record<string, string> = {},
   ) {
     super(message);
     this.status = status;
-    this.envelope = { message, type, param, code };
+    this.envelope = { message, type, param, code, ...more };
     this.headers = headers;
   }
 
@@ -45,10 +48,10 @@ export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
  */
 export function refuseLikeUpstream({ refusal }: Pick<JobDetail, 'refusal'>): void {
   if (refusal?.status === undefined) return;
-  const { status, message, type, param, code } = refusal;
+  const { status, message, type, param, code, more } = refusal;
   throw new OpenAiError(
     status,
-    { message, type: type ?? 'invalid_request_error', param, code },
+    { message, type: type ?? 'invalid_request_error', param, code, ...more },
     DO_NOT_RETRY,
   );
 }

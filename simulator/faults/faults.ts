@@ -6,8 +6,9 @@ import { ODD_REPLY_NAMES, type OddReply, readReply } from './odd-replies.ts';
 /**
  * FAULTS lists the faults that a caller can ask for, by the moment at which they happen: in the create
  * request, on one connection of the stream, in the form of all streams, in the response's life, in a later
- * lookup, or in the webhook at the response's end. One request may ask for one fault of each moment, as in
- * `sim: "cut, gone"`, and for any number of faults of the moment `form`.
+ * lookup, in how the server treats the completion window, or in the webhook at the response's end. One
+ * request may ask for one fault of each moment, as in `sim: "cut, gone"`, and for any number of faults of the
+ * moment `form`.
  */
 const FAULTS = {
   create: [
@@ -23,6 +24,7 @@ const FAULTS = {
     'reset_created',
     'hang_created',
     'refuse',
+    'window_refused',
     ...ODD_REPLY_NAMES,
   ],
   stream: ['cut', 'eof', 'mute'],
@@ -59,6 +61,7 @@ const FAULTS = {
     'late_completion',
   ],
   lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html', 'poll_refuse'],
+  window: ['window_ignored', 'window_missed', 'window_early'],
   webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 
@@ -67,6 +70,7 @@ type StreamFault = (typeof FAULTS.stream)[number];
 export type ResponseFault = (typeof FAULTS.response)[number];
 export type FormFault = (typeof FAULTS.form)[number];
 type LookupFault = (typeof FAULTS.lookup)[number];
+export type WindowFault = (typeof FAULTS.window)[number];
 export type WebhookFault = (typeof FAULTS.webhook)[number];
 
 export const FAULT_NAMES: readonly string[] = Object.values(FAULTS).flat();
@@ -97,6 +101,8 @@ const NUMBER_RANGES = {
   sim_think_ms: [0, 86_400_000],
   sim_input_tokens: [1, 10_000_000],
   sim_cached_tokens: [0, 10_000_000],
+  sim_cache_write_tokens: [0, 10_000_000],
+  sim_cache_write_12h_tokens: [0, 10_000_000],
   sim_output_tokens: [1, 20_000],
   sim_reasoning_tokens: [0, 1_000_000],
   sim_deltas: [1, 20_000],
@@ -104,6 +110,7 @@ const NUMBER_RANGES = {
   sim_connections: [1, 1_000_000],
   sim_polls: [1, 1_000_000],
   sim_retry_after_ms: [0, 86_400_000],
+  sim_poll_after_ms: [0, 86_400_000],
   sim_webhook_ms: [0, 86_400_000],
 } as const satisfies Record<`sim_${string}`, readonly [number, number]>;
 
@@ -128,6 +135,7 @@ export type Faults = {
   readonly form: readonly FormFault[];
   readonly response: ResponseFault | undefined;
   readonly lookup: LookupFault | undefined;
+  readonly window: WindowFault | undefined;
   readonly webhook: WebhookFault | undefined;
 };
 
@@ -160,6 +168,7 @@ export const NO_FAULTS: Faults = {
   form: [],
   response: undefined,
   lookup: undefined,
+  window: undefined,
   webhook: undefined,
 };
 
@@ -199,6 +208,7 @@ function readFaults(text: string | undefined): Faults {
     form: FAULTS.form.filter((name) => names.includes(name)),
     response: onlyOne(names, FAULTS.response),
     lookup: onlyOne(names, FAULTS.lookup),
+    window: onlyOne(names, FAULTS.window),
     webhook: onlyOne(names, FAULTS.webhook),
   };
 }

@@ -2,6 +2,7 @@ import type { CreateFault } from '../faults/faults.ts';
 import { ODD_REPLIES } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
 import type { Account } from '../request/account.ts';
+import { windowsUnknown } from '../request/completion-window.ts';
 import { responseObject } from '../response/response-object.ts';
 import { admit, type CreateDeps, lackReply, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
@@ -48,6 +49,8 @@ export function createResponse(body: unknown, account: Account, deps: CreateDeps
       return { kind: 'odd', reply: ODD_REPLIES[fault] };
     case 'refuse':
       return { kind: 'odd', reply: request.sim.refusal };
+    case 'window_refused':
+      throw windowsUnknown();
     case 'reset':
       return { kind: 'reset', run: undefined };
     case 'hang':

@@ -85,7 +85,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     deliver: (exchange, reply) => {
       switch (reply.kind) {
         case 'json':
-          return exchange.sendJson(200, reply.body);
+          return exchange.sendJson(200, reply.body, reply.headers);
         case 'created':
           return exchange.sendJson(200, reply.body, reply.headers);
         case 'html':

@@ -1,4 +1,4 @@
-import { badRequest, invalidType, responseNotFound } from '../api/errors.ts';
+import { badRequest, invalidType, type ReplyHeaders, responseNotFound } from '../api/errors.ts';
 import { ODD_REPLIES, type OddReply } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
 import type { LedgerWriter } from '../ledger/ledger.ts';
@@ -7,6 +7,9 @@ import { listInputItems } from '../request/input.ts';
 import { cancel, elapsedMs, isFinished, objectOf, type Run } from '../response/run.ts';
 import type { Store } from '../response/store.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
+
+/** How long a response in a window may be left alone, in milliseconds of the window's clock. */
+const POLL_AFTER_MS = 300_000;
 
 export type LookupDeps = {
   readonly settings: Settings;
@@ -27,7 +30,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
   }
   const odd = oddLookup(run);
   if (odd !== undefined) return { kind: 'odd', reply: odd };
-  if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()) };
+  if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()), headers: pollHeaders(run, deps) };
   checkStreamable(run, deps);
   return {
     kind: 'stream',
@@ -60,6 +63,19 @@ export function inputItems(id: string, query: URLSearchParams, { store }: Lookup
   const run = store.find(id);
   refuseIfGone(run);
   return { kind: 'json', body: listInputItems(id, run.script.request.body['input'], query) };
+}
+
+/**
+ * pollHeaders asks the caller of a running response in a window to look again after five minutes of the
+ * window's clock. Whether OpenAI sends this header with responses is unknown.
+ */
+function pollHeaders(run: Run, { settings, now }: LookupDeps): ReplyHeaders {
+  const { sim, backgroundOptions } = run.script.request;
+  if (isFinished(run, now())) return {};
+  const isInWindow = backgroundOptions.completionWindow !== 'soonest';
+  const afterMs =
+    sim.numbers.sim_poll_after_ms ?? (isInWindow ? Math.ceil(POLL_AFTER_MS / settings.windowScale) : 0);
+  return afterMs === 0 ? {} : { 'openai-poll-after-ms': String(afterMs) };
 }
 
 function refuseIfGone(run: Run): void {

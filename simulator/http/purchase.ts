@@ -8,6 +8,15 @@ import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Settings } from '../options.ts';
 import type { Account } from '../request/account.ts';
+import {
+  asksForWindow,
+  type BackgroundOptions,
+  NO_BACKGROUND_OPTIONS,
+  readBackgroundOptions,
+  WINDOW_MS,
+  waitInWindow,
+  windowsUnknown,
+} from '../request/completion-window.ts';
 import { type Conversation, type Earlier, itemsOf, readConversation } from '../request/conversation.ts';
 import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
 import { readOffer } from '../request/tools.ts';
@@ -46,11 +55,12 @@ export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
 /** lackReply is the configured refusal of a capability that the server lacks; undefined: none applies. */
 export function lackReply(
-  { request: { background, stream } }: Admission,
+  { request: { background, stream, body } }: Admission,
   { settings }: CreateDeps,
 ): OddReply | undefined {
   if (background && typeof settings.background === 'object') return settings.background;
-  return stream && typeof settings.streams === 'object' ? settings.streams : undefined;
+  if (stream && typeof settings.streams === 'object') return settings.streams;
+  return typeof settings.windows === 'object' && asksForWindow(body) ? settings.windows : undefined;
 }
 
 /** admit checks a create body and decides which faults the create meets. It buys nothing. */
@@ -64,15 +74,29 @@ export function admit(
   checkPrevious(asked, store.of(account));
   const earlier = earlierThan(asked, store.of(account), now());
   const conversation = readConversation(earlier, asked.body);
-  const request = applyProfile(withTokensOf(earlier, asked), settings);
-  checkWebhooks(request, settings);
-  const { key, faults, numbers } = request.sim;
+  const known = applyProfile(withTokensOf(earlier, asked), settings);
+  checkWebhooks(known, settings);
+  const { faults, countKey } = faultsOf(known, faultCounts);
+  const backgroundOptions = backgroundOptionsOf(known, faults, settings);
+  return { request: { ...known, backgroundOptions }, conversation, faults, countKey };
+}
+
+/** A create without a window does not meet the fault `window_refused`. */
+function faultsMetBy({ sim: { faults }, body }: CreateRequest): Faults {
+  return faults.create === 'window_refused' && !asksForWindow(body)
+    ? { ...faults, create: undefined }
+    : faults;
+}
+
+/** faultsOf returns the faults that are left for this question, and the key under which they are counted. */
+function faultsOf(request: CreateRequest, faultCounts: FaultCounts): Pick<Admission, 'faults' | 'countKey'> {
+  const { key, numbers } = request.sim;
+  const faults = faultsMetBy(request);
   const hasFault = Object.values(faults).some((fault) => fault !== undefined && fault.length > 0);
-  if (!hasFault || numbers.sim_times === undefined)
-    return { request, conversation, faults, countKey: undefined };
+  if (!hasFault || numbers.sim_times === undefined) return { faults, countKey: undefined };
   const countKey = key ?? questionKey(request);
-  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, conversation, faults, countKey };
-  return { request, conversation, faults: NO_FAULTS, countKey: undefined };
+  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { faults, countKey };
+  return { faults: NO_FAULTS, countKey: undefined };
 }
 
 /**
@@ -85,11 +109,13 @@ export function purchase({ request, conversation, faults, countKey }: Admission,
   const { settings, store, ledger, limits, faultCounts, webhooks, now } = deps;
   const createdAtMs = now();
   const thinkMs = request.sim.numbers.sim_think_ms ?? settings.nextThinkMs();
+  const waitMs = waitOf(request, faults, thinkMs, settings);
   const { question: text, toolOutputs } = conversation;
   const question = { model: request.model.id, text, toolOutputs, thinkMs, body: request.body };
   const script = writeScript(request, {
     id: `resp_${randomBytes(24).toString('hex')}`,
     createdAtMs,
+    waitMs,
     thinkMs,
     keepaliveMs: settings.keepaliveMs,
     faults,
@@ -127,6 +153,34 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
   }
 }
 
+/**
+ * Returns what the server grants of `background_options`. A server without background mode of its own does
+ * not know the field.
+ */
+function backgroundOptionsOf(
+  request: CreateRequest,
+  faults: Faults,
+  { windows, background, windowModels }: Settings,
+): BackgroundOptions {
+  const isUnknown = windows === 'ignored' || typeof windows === 'object' || background !== 'supported';
+  if (isUnknown || faults.window === 'window_ignored') return NO_BACKGROUND_OPTIONS;
+  if (windows === 'rejected' && asksForWindow(request.body)) throw windowsUnknown();
+  return readBackgroundOptions(request, windowModels);
+}
+
+/** `sim_think_ms` says when the answer comes, and therefore leaves no wait. */
+function waitOf(
+  { backgroundOptions, sim }: CreateRequest,
+  { window: fault }: Faults,
+  thinkMs: number,
+  { windowScale, nextPlaceInWindow }: Settings,
+): number {
+  const windowMs = WINDOW_MS[backgroundOptions.completionWindow];
+  if (windowMs === undefined) return 0;
+  if (sim.numbers.sim_think_ms !== undefined && fault !== 'window_missed') return 0;
+  return waitInWindow(windowMs / windowScale, { thinkMs, place: nextPlaceInWindow(), fault });
+}
+
 function checkStream({ stream }: CreateRequest, { streams }: Settings): void {
   if (!stream || streams !== 'rejected') return;
   throw badRequest('Streaming is not currently supported.', { param: 'stream', code: 'unsupported_value' });
@@ -162,8 +216,8 @@ function earlierThan({ previousResponseId }: CreateRequest, store: Store, nowMs:
 /** OpenAI bills what earlier responses hold as input again. */
 function withTokensOf({ tokens }: Earlier, request: CreateRequest): CreateRequest {
   if (request.sim.numbers.sim_input_tokens !== undefined) return request;
-  const { total, cached } = request.inputTokens;
-  return { ...request, inputTokens: { total: total + tokens, cached } };
+  const { inputTokens } = request;
+  return { ...request, inputTokens: { ...inputTokens, total: inputTokens.total + tokens } };
 }
 
 /**

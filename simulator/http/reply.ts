@@ -4,7 +4,7 @@ import type { Run } from '../response/run.ts';
 
 /** Reply is the answer that a route has chosen, as data. `delivery.ts` sends it. */
 export type Reply =
-  | { readonly kind: 'json'; readonly body: object }
+  | { readonly kind: 'json'; readonly body: object; readonly headers?: ReplyHeaders }
   | { readonly kind: 'html'; readonly status: number }
   | { readonly kind: 'odd'; readonly reply: OddReply }
   /** A response that was just created. */

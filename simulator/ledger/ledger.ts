@@ -1,8 +1,10 @@
 import type { Metadata } from '../api/fields.ts';
+import { type CompletionWindow, WINDOW_MS } from '../request/completion-window.ts';
 import { shorten } from '../response/answer.ts';
 import { type Status, servedTier } from '../response/response-object.ts';
-import { type Run, statusOf } from '../response/run.ts';
+import { endMs, isFinished, type Run, statusOf } from '../response/run.ts';
 import type { Usage } from '../response/token-budget.ts';
+import { billOf } from './prices.ts';
 import { createRunningPeak } from './running-peak.ts';
 
 /** LedgerEntry is one purchase: a response that was created, even if its reply was lost. */
@@ -28,11 +30,23 @@ type LedgerEntry = {
   /** Unix milliseconds. */
   readonly created_at: number;
   readonly state: Status;
+  /** Unix milliseconds; null: the response still runs. */
+  readonly ended_at: number | null;
+  readonly completion_window: CompletionWindow;
+  /** When its window ends, on the simulator's clock, in Unix milliseconds; null: it has none. */
+  readonly window_ends_at: number | null;
+  readonly continuation_id: string | null;
   /** Unix milliseconds. */
   readonly cancelled_at: number | null;
   /** Unix milliseconds. */
   readonly deleted_at: number | null;
   readonly usage: Usage | null;
+  /**
+   * What the usage costs in US dollars, with the window's discount; null: it has no usage or no known price.
+   */
+  readonly cost_usd: number | null;
+  /** The same without the discount. */
+  readonly list_usd: number | null;
   /** Lookups by GET without `stream`. */
   readonly polls: number;
 };
@@ -105,7 +119,8 @@ const MAX_SETTLED = 20_000;
 const MAX_THROTTLED_AT = 10_000;
 const QUESTION_CHARACTERS = 100;
 
-export function createLedger(now: () => number): LedgerWriter {
+/** @param windowScale how many times faster than the real time the clock of completion windows runs. */
+export function createLedger(now: () => number, windowScale = 1): LedgerWriter {
   const open = new Map<string, Run>();
   const settled = new Map<string, LedgerEntry>();
   const peak = createRunningPeak(now);
@@ -114,7 +129,7 @@ export function createLedger(now: () => number): LedgerWriter {
   let throttledAt: number[] = [];
 
   const entries = (): LedgerEntry[] =>
-    [...settled.values(), ...[...open.values()].map((run) => entryOf(run, now()))].sort(
+    [...settled.values(), ...[...open.values()].map((run) => entryOf(run, now(), windowScale))].sort(
       (left, right) => left.created_at - right.created_at,
     );
   const totals = (): LedgerTotals => {
@@ -151,7 +166,7 @@ export function createLedger(now: () => number): LedgerWriter {
     },
     settle: (run) => {
       if (!open.delete(run.script.id)) return;
-      settled.set(run.script.id, entryOf(run, now()));
+      settled.set(run.script.id, entryOf(run, now(), windowScale));
       if (settled.size <= MAX_SETTLED) return;
       for (const [id, entry] of settled) {
         settled.delete(id);
@@ -187,15 +202,19 @@ function noStates(): Record<Status, number> {
   return { queued: 0, in_progress: 0, completed: 0, incomplete: 0, failed: 0, cancelled: 0 };
 }
 
-function entryOf(run: Run, nowMs: number): LedgerEntry {
+function entryOf(run: Run, nowMs: number, windowScale: number): LedgerEntry {
   const { script, cancelledAtMs, deletedAtMs } = run;
   const { request } = script;
+  const { completionWindow: window, continuationId } = request.backgroundOptions;
   const state = statusOf(run, nowMs);
+  const tier = servedTier(request);
+  const usage = state === 'completed' || state === 'incomplete' ? script.usage : null;
+  const windowMs = WINDOW_MS[window];
   return {
     response_id: script.id,
     model: request.model.id,
     snapshot: request.model.snapshot,
-    service_tier: servedTier(request),
+    service_tier: tier,
     mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
     metadata: request.metadata,
     question: shorten(script.question, QUESTION_CHARACTERS),
@@ -203,9 +222,14 @@ function entryOf(run: Run, nowMs: number): LedgerEntry {
     fields: Object.keys(request.body),
     created_at: Math.round(script.createdAtMs),
     state,
+    ended_at: isFinished(run, nowMs) ? Math.round(script.createdAtMs + endMs(run)) : null,
+    completion_window: window,
+    window_ends_at: windowMs === undefined ? null : Math.round(script.createdAtMs + windowMs / windowScale),
+    continuation_id: continuationId ?? null,
     cancelled_at: cancelledAtMs === undefined ? null : Math.round(script.createdAtMs + cancelledAtMs),
     deleted_at: deletedAtMs === undefined ? null : Math.round(script.createdAtMs + deletedAtMs),
-    usage: state === 'completed' || state === 'incomplete' ? script.usage : null,
+    usage,
+    ...billOf({ model: request.model.id, tier, window, usage }),
     polls: run.polls,
   };
 }

@@ -98,7 +98,7 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
  * Returns the part of the time in which an item is sent. Reasoning takes the first half of the time, and the
  * other items share the second half. Without reasoning, or with nothing else, they have the whole time.
  */
-function spanOf({ items, startMs, thinkMs: endMs }: Script, index: number): readonly [number, number] {
+function spanOf({ items, startMs, lastEventMs: endMs }: Script, index: number): readonly [number, number] {
   const [first] = items;
   const middleMs = items.length > 1 && first?.kind === 'reasoning' ? (startMs + endMs) / 2 : startMs;
   if (middleMs > startMs && index === 0) return [startMs, middleMs];

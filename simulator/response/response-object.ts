@@ -106,8 +106,9 @@ export function failureType(code: string): string {
   }
 }
 
-/** servedTier returns the tier that serves a response. The tier sets the price. */
-export function servedTier({ body, sim }: CreateRequest): string {
+/** servedTier returns the tier that serves a response. It sets the price, and is Standard in a window. */
+export function servedTier({ body, sim, backgroundOptions }: CreateRequest): string {
+  if (backgroundOptions.completionWindow !== 'soonest') return 'default';
   if (sim.tier !== undefined) return sim.tier;
   const asked = String(body['service_tier'] ?? 'auto');
   if (asked === 'auto') return 'default';

@@ -20,10 +20,10 @@ export type Script = {
   /** When the response ends, in milliseconds since its creation. Infinity: never. */
   readonly endMs: number;
   /**
-   * The time over which the events are spread, in milliseconds. A stalled response has such a time too,
+   * When the last event is due, in milliseconds since creation. A stalled response has such a time too,
    * although it never ends.
    */
-  readonly thinkMs: number;
+  readonly lastEventMs: number;
   readonly items: readonly PlannedItem[];
   readonly ending: Ending;
   /** The usage that the response reports; null: it reports none. */
@@ -88,6 +88,8 @@ export type Ending =
 export type ScriptOptions = {
   readonly id: string;
   readonly createdAtMs: number;
+  /** How long the response waits before its think time begins, in milliseconds: 0 without a window. */
+  readonly waitMs: number;
   readonly thinkMs: number;
   readonly keepaliveMs: number;
   readonly faults: Faults;
@@ -106,6 +108,7 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
   const calls = fault === 'refusal' || isFailure(fault) ? [] : options.calls;
   const budget = planTokens(request, options.answer, calls, fault);
   const usage = countUsage(request, budget);
+  const lastEventMs = options.waitMs + options.thinkMs;
   const isEndless = fault === 'stall' || fault === 'stuck_queued';
   return {
     id: options.id,
@@ -113,8 +116,8 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
     question: options.question,
     createdAtMs: options.createdAtMs,
     startMs: startOf(request, options),
-    endMs: isEndless ? Number.POSITIVE_INFINITY : options.thinkMs,
-    thinkMs: options.thinkMs,
+    endMs: isEndless ? Number.POSITIVE_INFINITY : lastEventMs,
+    lastEventMs,
     items: planItems(request, { ...options, calls }, budget),
     ending: planEnding(request, options, budget),
     usage: fault === 'usage_empty' || fault === 'usage_null' || isFailure(fault) ? null : usage,
@@ -128,9 +131,9 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
   };
 }
 
-function startOf(request: CreateRequest, { faults, thinkMs }: ScriptOptions): number {
+function startOf(request: CreateRequest, { faults, waitMs, thinkMs }: ScriptOptions): number {
   if (faults.response === 'stuck_queued') return Number.POSITIVE_INFINITY;
-  return request.background ? thinkMs * QUEUED_SHARE : 0;
+  return request.background ? waitMs + thinkMs * QUEUED_SHARE : 0;
 }
 
 function isFailure(fault: Faults['response']): boolean {

@@ -21,6 +21,8 @@ export type Store = {
 
 export type StoreDeps = {
   readonly retentionMs: number;
+  /** How long a response in a completion window with `store: false` is kept after its end. */
+  readonly unstoredMs: number;
   readonly now: () => number;
   /** Called when a response leaves the store: it expired or was deleted, or its caller hung up. */
   readonly onRemoved: (run: Run) => void;
@@ -29,12 +31,16 @@ export type StoreDeps = {
 const MAX_SWEEP_MS = 30_000;
 const MIN_SWEEP_MS = 50;
 
-export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
+export function createStore({ retentionMs, unstoredMs, now, onRemoved }: StoreDeps): Store {
   const runs = new Map<string, Run>();
   const remove = (run: Run): void => {
     if (runs.delete(run.script.id)) onRemoved(run);
   };
-  const isExpired = (run: Run): boolean => elapsedMs(run, now()) > endMs(run) + retentionMs;
+  const isExpired = (run: Run): boolean => {
+    const { store, backgroundOptions } = run.script.request;
+    const isUnstored = !store && backgroundOptions.completionWindow !== 'soonest';
+    return elapsedMs(run, now()) > endMs(run) + (isUnstored ? unstoredMs : retentionMs);
+  };
   const sweep = (): void => {
     for (const run of runs.values()) if (isExpired(run)) remove(run);
   };

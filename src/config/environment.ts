@@ -5,6 +5,7 @@ import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
 import { type FileConfig, readConfigFile } from './file.ts';
+import { isSecretFile, withSecretsOfFiles } from './secret-files.ts';
 import type { ProxyAddresses } from './upstream-address.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
@@ -191,8 +192,8 @@ const environmentSchema = z.object({
  * @throws {ConfigError} with all problems of the variables and of the file.
  */
 export function readConfig(variables: NodeJS.ProcessEnv = process.env): Config {
-  const environment = withProxies(variables);
-  const flaws = unknownVariables(environment);
+  const { environment, flaws } = withSecretsOfFiles(withProxies(variables));
+  flaws.push(...unknownVariables(environment));
   const parsed = environmentSchema.safeParse(withoutEmpty(environment), { reportInput: true });
   if (!parsed.success) flaws.push(...variableFlaws(parsed.error, environment));
   const file = readConfigFile(environment['O3Q_CONFIG'] || undefined);
@@ -265,7 +266,7 @@ function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 function unknownVariables(environment: NodeJS.ProcessEnv): Flaw[] {
   return Object.keys(environment)
-    .filter((name) => name.startsWith('O3Q_') && !Object.hasOwn(VARIABLES, name))
+    .filter((name) => name.startsWith('O3Q_') && !Object.hasOwn(VARIABLES, name) && !isSecretFile(name))
     .map((name) => ({ path: name, message: unknownVariable(name) }));
 }
 

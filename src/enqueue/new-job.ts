@@ -3,7 +3,7 @@ import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
-import type { StoredText } from '../job/compression.ts';
+import type { StoredText } from '../job/fields/compression.ts';
 import { termsOf } from '../job/fields/metadata.ts';
 import { webhookUrlFlaw } from '../job/fields/webhook-url.ts';
 import {
@@ -20,7 +20,7 @@ import type { JobView } from '../job/view.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import { LARGE_BYTES } from '../model-queue/large-connection.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
-import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { questionPreview } from '../responses/question.ts';
 import { runRecordFrom } from '../run/record.ts';
@@ -73,17 +73,18 @@ export function newJobFrom(
   const data = jobDataFrom(request, streamByDefault);
   const { delay_ms: delayMs = 0 } = request;
   const body = responsesBodyFrom(data, queue.config.upstream);
-  const terms = termsOf(body['metadata']);
+  const metadata = metadataOf(data);
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
-    need: needOf(body),
+    need: needOf(body, data.needed_by),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
-    ...(terms !== '' && { terms }),
+    ...(Object.keys(metadata).length > 0 && { metadata, terms: termsOf(metadata) }),
+    ...(request.continuation !== undefined && { continuation: request.continuation }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };
@@ -95,13 +96,13 @@ export async function writtenJob(job: NewJob): Promise<WrittenJob> {
   return Object.assign(job, { json: text.length < LARGE_BYTES ? text : Buffer.from(text) });
 }
 
-/** The date that OpenAI appends to a model's name for a snapshot of it. */
-const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
+function metadataOf(data: JobData): Record<string, string> {
+  return ('request' in data ? data.request.metadata : data.metadata) ?? {};
+}
 
 /**
- * queueFor returns the queue of the model that a caller names. The name may also be that of a snapshot of its
- * upstream model (`o3-2025-04-16`), if that belongs to one configured model only. The upstream is still sent
- * the configured name.
+ * queueFor returns the queue of the model that a caller names, as `queueNamed` finds it. The upstream is still
+ * sent the configured name.
  * @param name undefined: the default model.
  * @throws {QueueError} `unknown_model`
  */
@@ -110,7 +111,7 @@ export function queueFor(
   { queues, models }: Pick<QueueAccess, 'queues' | 'models'>,
 ): ModelQueue {
   const model = name ?? models.defaultModel;
-  const queue = queues.get(model) ?? queueOfSnapshot(model, queues);
+  const queue = queueNamed(model, queues);
   if (queue !== undefined) return queue;
   const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
   throw new QueueError(
@@ -118,13 +119,6 @@ export function queueFor(
     `The model was refused: ${message}. Models are configured in o3q.config.json`,
     { flaws: [{ path: 'model', message }] },
   );
-}
-
-function queueOfSnapshot(name: string, queues: ReadonlyMap<string, ModelQueue>): ModelQueue | undefined {
-  if (!SNAPSHOT.test(name)) return undefined;
-  const names = [name, name.replace(SNAPSHOT, '')];
-  const [queue, ...others] = [...queues.values()].filter(({ config }) => names.includes(config.upstream));
-  return others.length === 0 ? queue : undefined;
 }
 
 function checkDeadline({ deadline, delay_ms = 0 }: ParsedRequest, now: number): void {
@@ -154,6 +148,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
+    metadata: options.metadata ?? {},
     createdAt,
     finishedAt: undefined,
     failedReason: '',

@@ -47,7 +47,9 @@ export async function quoteFor(access: QueueAccess, request: ParsedRequest, tena
   const likely = Math.min(outputTokens, mostTokens ?? outputTokens);
   const prices = createPriceList(access.models.prices);
   const usdOf = (output: number): number | null =>
-    usdFrom(prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens: output, serviceTier: tier }));
+    usdFrom(
+      prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens: output, serviceTier: tier })?.nano,
+    );
   return {
     model: queue.model,
     upstream_model: upstreamModel,

@@ -1,3 +1,4 @@
+import { furtherFields } from './further-fields.ts';
 import {
   namesThing,
   saysAddress,
@@ -126,8 +127,8 @@ export interface Refusal {
   type: string | null;
   message: string;
   param: string | null;
-  /** Other fields of the `error` of a failed response, such as `misalignment`. */
-  more?: Readonly<Record<string, unknown>>;
+  /** The other fields of the error, such as `misalignment` or `metadata`, as `furtherFields` keeps them. */
+  more?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -173,8 +174,9 @@ export function failureFromRefusal({
     new RetryableError(code, message, { retryAfterMs, refusal });
 
   if (status === undefined) {
-    const { type, message: words, param } = refusal;
-    return failureFromResponseError({ code: refusal.code ?? type ?? 'unknown', message: words, type, param });
+    const { type, message: words, param, more } = refusal;
+    const code = refusal.code ?? type ?? 'unknown';
+    return failureFromResponseError({ ...more, code, message: words, type, param });
   }
   if (hasOwnAccount && saysNamedAccount(refusal)) return terminal('invalid_request');
   if (saysMoney(refusal)) return retryable('quota_exhausted');
@@ -262,10 +264,11 @@ export function failureFromResponseError(error: {
   param?: string | null;
   [field: string]: unknown;
 }): Failure {
-  const { code, message: words, type = null, param = null, ...more } = error;
+  const { code, message: words, type = null, param = null } = error;
   const message = `${code}: ${words}`;
   const refusal: Refusal = { code, type, message: words, param };
-  if (Object.keys(more).length > 0) refusal.more = more;
+  const more = furtherFields(error, ['code', 'message', 'type', 'param']);
+  if (more !== undefined) refusal.more = more;
   if (saysMoney(refusal)) return new RetryableError('quota_exhausted', message, { refusal });
   if (code === 'rate_limit_exceeded') {
     return saysTooLarge(refusal)

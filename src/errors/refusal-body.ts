@@ -1,4 +1,5 @@
 import type { RefusalForm } from './failure.ts';
+import { furtherFields } from './further-fields.ts';
 
 /** RefusalBody is the content of a refusal in OpenAI's fields, for any form of body. */
 export interface RefusalBody {
@@ -7,7 +8,14 @@ export interface RefusalBody {
   param: string | null;
   code: string | null;
   form: RefusalForm;
+  /** The other fields of the error, without headers and keys; undefined: it has no others. */
+  more?: Readonly<Record<string, unknown>> | undefined;
 }
+
+/** The fields of an error that `RefusalBody` has under their own names. */
+const OPENAI_FIELDS = ['message', 'type', 'param', 'code'];
+/** The fields from which the words are taken when an error has another form than OpenAI's. */
+const WORDS = [...OPENAI_FIELDS, 'error', 'object', 'error_description', 'Message', 'msg', 'error_code'];
 
 const LONGEST_MESSAGE = 1000;
 
@@ -50,9 +58,14 @@ export function errorIn(json: unknown): RefusalBody | undefined {
       param: text(error['param']) ?? null,
       code: text(error['code']) ?? null,
       form: isEnvelope ? 'envelope' : 'json',
+      more: furtherFields(error, OPENAI_FIELDS),
     };
   }
-  const base = { type: text(json['type']) ?? null, param: text(json['param']) ?? null };
+  const base = {
+    type: text(json['type']) ?? null,
+    param: text(json['param']) ?? null,
+    more: furtherFields(json, WORDS),
+  };
   const code = text(json['code']) ?? text(json['error_code']) ?? null;
   if (typeof error === 'string' && error !== '') {
     const more = text(json['message']) ?? text(json['error_description']);
@@ -74,7 +87,7 @@ export function errorIn(json: unknown): RefusalBody | undefined {
   if (Array.isArray(errors) && errors.length > 0) {
     const [first] = errors;
     const inner = hasFields(first) ? errorIn({ error: first }) : plain(String(first), 'json');
-    return inner && { ...inner, form: 'json' };
+    return inner && { ...inner, form: 'json', more: base.more };
   }
   const message =
     text(json['message']) ??

@@ -1,7 +1,7 @@
 import type { Models } from '../config/file.ts';
 import { QueueError } from '../errors/problem.ts';
 import type { ActionKind } from '../job/action.ts';
-import { wholeData } from '../job/compression.ts';
+import { wholeData } from '../job/fields/compression.ts';
 import { upstreamHeadersIn } from '../job/fields/upstream-headers.ts';
 import type { JobStatus } from '../job/job.ts';
 import { type ForgetAnswer, forgetJobScript, type RetryAnswer, retryJobScript } from '../lua/finished-job.ts';

@@ -1,11 +1,12 @@
 import { type Models, upstreamModelsOf } from '../config/file.ts';
 import { type PositionOwner, pauseSentence } from '../fair-queue/eta.ts';
 import { DELAYED_SCORE, dueMsOf, WAITING_SCORE } from '../fair-queue/parked.ts';
-import { wholeData } from '../job/compression.ts';
 import { parseExact, stringifyExact } from '../job/exact-json.ts';
+import { wholeData } from '../job/fields/compression.ts';
+import { publicId } from '../job/ids/response-id.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView } from '../job/view.ts';
-import { iso, publicId, readJob } from '../model-queue/job-view.ts';
+import { iso, readJob } from '../model-queue/job-view.ts';
 import { quotaKeysOf, tenantQuotaKeysOf } from '../quota/keys.ts';
 import { quotaJobId } from '../quota/quota.ts';
 import type { RedisClient } from '../redis/connection.ts';

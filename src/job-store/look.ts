@@ -1,4 +1,4 @@
-import { isCompressed, wholeData, wholeLength } from '../job/compression.ts';
+import { isCompressed, wholeData, wholeLength } from '../job/fields/compression.ts';
 import type { JobView } from '../job/view.ts';
 import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';

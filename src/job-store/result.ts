@@ -1,7 +1,7 @@
 import type { Refusal } from '../errors/failure.ts';
 import { QueueError } from '../errors/problem.ts';
-import { wholeData } from '../job/compression.ts';
 import { parseExact } from '../job/exact-json.ts';
+import { wholeData } from '../job/fields/compression.ts';
 import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';

@@ -65,8 +65,8 @@ export async function* search(
 }
 
 /**
- * matches says whether a job matches a filter, except for its metadata and its text: the view of a job has no
- * metadata, and only the beginning of the question.
+ * matches says whether a job matches a filter, except for its metadata, of which there are indexes, and its
+ * text: the view of a job has only the beginning of the question.
  */
 export function matches(view: JobView, { status, tenant, error, since, until }: JobFilter): boolean {
   const createdAt = Date.parse(view.created_at);

@@ -1,3 +1,4 @@
+import type { TimeOptions } from './fields/times.ts';
 import type { UpstreamHeaders } from './fields/upstream-headers.ts';
 
 /**
@@ -23,7 +24,7 @@ export type BulkRequest = JobRequest & {
 };
 
 /** RequestOptions are the fields that both forms of a request have. */
-export interface RequestOptions {
+export interface RequestOptions extends TimeOptions {
   /** A configured model. Default: `defaultModel` of the configuration. */
   model?: string | undefined;
   /** 0 (the default) goes first, larger numbers later. */
@@ -41,11 +42,6 @@ export interface RequestOptions {
   stream?: boolean | undefined;
   /** How long one attempt may take, in milliseconds. Default: the model’s setting. */
   timeout_ms?: number | undefined;
-  /**
-   * ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting job fails
-   * when a worker takes it.
-   */
-  deadline?: string | undefined;
   /**
    * Headers for the upstream, which are sent at every call about this job: when its response is created,
    * looked up, cancelled and deleted.

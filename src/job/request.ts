@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { isJsonObject, withPlainNumbers } from './exact-json.ts';
 import { metadata } from './fields/metadata.ts';
+import { saysWhenLate, timeOptions } from './fields/times.ts';
 import { upstreamHeaders } from './fields/upstream-headers.ts';
 import { webhookUrl } from './fields/webhook-url.ts';
 import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './ids/named-responses.ts';
@@ -31,16 +32,7 @@ const runOptions = {
     .max(MAX_TIMER_MS)
     .optional()
     .describe('How long one attempt may take, in milliseconds. Default: the model’s setting.'),
-  deadline: z.iso
-    .datetime({
-      offset: true,
-      error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
-    })
-    .optional()
-    .describe(
-      'ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting ' +
-        'job fails when a worker takes it.',
-    ),
+  ...timeOptions,
   upstream_headers: upstreamHeaders.optional(),
 };
 
@@ -125,9 +117,11 @@ const questionData = z.strictObject({ ...questionFields, ...runOptions });
 const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...upstreamIdFields });
 const questionRequest = z
   .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
+  .superRefine(saysWhenLate)
   .meta({ id: 'QuestionRequest' }) satisfies z.ZodType<QuestionRequest>;
 const responsesRequest = z
   .strictObject({ request: responsesBody, ...runOptions, ...queueOptions })
+  .superRefine(saysWhenLate)
   .meta({ id: 'ResponsesRequest' }) satisfies z.ZodType<ResponsesRequest>;
 
 /**

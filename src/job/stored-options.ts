@@ -1,5 +1,7 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
+import { windowIn } from './completion-window.ts';
+import { metadata } from './fields/metadata.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
 /**
@@ -13,8 +15,15 @@ export interface OurOptions extends JobsOptions {
   webhook?: string;
   /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
+  /**
+   * The job's metadata, once more beside its data: a view shows it, and is made without the data, which may
+   * have 50 MB. Absent for a job without metadata.
+   */
+  metadata?: Record<string, string>;
   /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
   terms?: string;
+  /** `continuation` of the job's data. A follow-up finds it here without reading the data. */
+  continuation?: string;
   /** Present when the job was enqueued with an idempotency key. */
   idempotency?: IdempotencyMark;
 }
@@ -35,10 +44,19 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
+  metadata: metadata.optional().catch(undefined),
+  // Another BullMQ client writes only what it wants to say.
   need: z
-    .object({ input: z.number(), effort: z.string(), tier: z.string().optional() })
+    .object({
+      input: z.number().optional().catch(undefined),
+      effort: z.string().optional().catch(undefined),
+      tier: z.string().optional().catch(undefined),
+      by: z.number().optional().catch(undefined),
+      window: z.string().optional().catch(undefined),
+    })
     .optional()
     .catch(undefined),
+  continuation: z.string().optional().catch(undefined),
   idempotency: z.object({ fingerprint: z.string(), call: z.string() }).optional().catch(undefined),
 });
 export type StoredOptions = z.infer<typeof storedOptions>;
@@ -64,16 +82,34 @@ export interface EnqueuedNeed {
   effort: string;
   /** The request's `service_tier`. Each tier has its own prices. */
   tier?: string;
+  /** `needed_by` of the request, in Unix milliseconds. */
+  by?: number;
+  /**
+   * The completion window for which the request itself asks, in `background_options`; absent for `soonest`.
+   * It may be one that this queue does not know.
+   */
+  window?: string;
 }
 
-/** needOf estimates what a job needs. @param body the body of the create request. */
-export function needOf(body: Record<string, unknown>): EnqueuedNeed {
+/**
+ * needOf estimates what a job needs.
+ * @param body the body of the create request.
+ * @param neededBy `needed_by` of the request.
+ */
+export function needOf(body: Record<string, unknown>, neededBy?: string): EnqueuedNeed {
   const { reasoning, service_tier: tier } = body;
   const asked =
     typeof reasoning === 'object' && reasoning !== null && 'effort' in reasoning ? reasoning.effort : '';
   // Averages are kept for each effort, so callers must not be able to invent new ones.
   const effort = REASONING_EFFORTS.find((known) => known === asked) ?? '';
-  return { input: tokensIn(body), effort, ...(typeof tier === 'string' && { tier }) };
+  const window = windowIn(body);
+  return {
+    input: tokensIn(body),
+    effort,
+    ...(typeof tier === 'string' && { tier }),
+    ...(neededBy !== undefined && { by: Date.parse(neededBy) }),
+    ...(window !== undefined && { window }),
+  };
 }
 
 function tokensIn(value: unknown): number {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
+import { count, jobCost, jobError, responseCost, usage } from './view-parts.ts';
 
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
@@ -9,32 +10,8 @@ import { JOB_STATUSES } from './job.ts';
 
 /** Times are ISO 8601. */
 const time = z.iso.datetime();
-const count = z.int().min(0);
 /** A duration in milliseconds. */
 const durationMs = z.number().min(0);
-const usd = z.number().min(0).nullable();
-
-const usage = z
-  .strictObject({
-    input_tokens: count,
-    cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
-    cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
-    output_tokens: count,
-    reasoning_tokens: count.describe('Part of `output_tokens`.'),
-    total_tokens: count,
-  })
-  .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
-
-const jobError = z.strictObject({
-  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
-  message: z.string(),
-  retryable: z
-    .boolean()
-    .describe(
-      'Whether the same request could have worked at another time. Either way the job may be retried by' +
-        ' hand.',
-    ),
-});
 
 const jobBase = {
   id: z.string(),
@@ -47,6 +24,12 @@ const jobBase = {
         'only an admin sees it.',
     ),
   question: z.string().describe('The first 100 characters of the question, then `...` when there is more.'),
+  metadata: z
+    .record(z.string(), z.string())
+    .describe(
+      'The pairs that the caller gave, at most 16 with keys of up to 64 and values of up to 512 characters. `agent` is ' +
+        'the program that asked over MCP. Empty for a job of another BullMQ client.',
+    ),
   created_at: time,
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
   max_attempts: count,
@@ -56,17 +39,7 @@ const jobBase = {
   uncertain_purchases: count.describe(
     'Create requests whose outcome is unknown and stays unknown. Each may be one more purchase.',
   ),
-  cost_usd: usd.describe(
-    'US dollars spent on the job, including earlier attempts and retries by hand. null: nothing is known, or ' +
-      'the price is unknown.',
-  ),
-  cost_estimated: z
-    .boolean()
-    .describe(
-      'Whether a part of `cost_usd` is estimated: the upstream did not report the usage of a response that was ' +
-        'cancelled or lost. The estimate is what was reserved for it, or what was streamed. It is corrected ' +
-        'once the upstream reports the usage.',
-    ),
+  ...jobCost,
   simulated: z
     .boolean()
     .describe('Whether the last response for the job came from the simulator, which costs nothing.'),
@@ -79,11 +52,7 @@ const upstreamId = z
 
 /** What a response reports about itself, in the view of a completed job and in its result. */
 const responseFacts = {
-  usage: usage.nullable(),
-  cost_usd: usd.describe(
-    'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
-      'not report usage, or the price is unknown.',
-  ),
+  ...responseCost,
   simulated: z
     .boolean()
     .describe('Whether the simulator answered and no model was asked. `cost_usd` is then 0.'),

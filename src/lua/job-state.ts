@@ -90,7 +90,7 @@ export const freshRecord = defineLibrary({
 -- from now on.
 local function freshFields()
   local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano',
-    'simulated', 'estimates', 'uncertain_mark', 'acts')
+    'simulated', 'estimates', 'uncertain_mark', 'acts', 'saved_nano')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)
@@ -104,6 +104,7 @@ local function freshFields()
   if kept[5] then keep('simulated', kept[5]) end
   if kept[6] then keep('estimates', kept[6]) end
   if kept[8] then keep('acts', kept[8]) end
+  if kept[9] then keep('saved_nano', kept[9]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
   local counted = kept[3] or kept[7]
   if counted then keep('uncertain_mark', counted) end

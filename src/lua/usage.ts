@@ -58,19 +58,21 @@ local function correctEstimate(response, real)
     if new ~= '' and new ~= '0' then redis.call('HINCRBY', key, field, new) end
     if old ~= '' and old ~= '0' then redis.call('HINCRBY', key, field, '-' .. old) end
   end
+  local isEstimate = real.estimated == '1'
   local day = string.sub(usage, 1, -11) .. estimate.day
   if redis.call('EXISTS', day) == 1 then
     local function sum(field, old, new) replace(day, estimate.tenant .. '\\0' .. field, old, new) end
-    for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning', 'nano_usd' }) do
+    for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning', 'nano_usd', 'saved_nano' }) do
       sum(field, estimate[field], real[field])
     end
     sum('unpriced', estimate.nano_usd == '' and '1' or '0', real.nano_usd == '' and '1' or '0')
-    sum('estimated', '1', '0')
-    sum('estimated_nano', estimate.nano_usd, '0')
+    sum('estimated', '1', isEstimate and '1' or '0')
+    sum('estimated_nano', estimate.nano_usd, isEstimate and real.nano_usd or '0')
   end
   if redis.call('EXISTS', run) == 1 then
     replace(run, 'cost_nano', estimate.nano_usd, real.nano_usd)
-    redis.call('HINCRBY', run, 'estimates', -1)
+    replace(run, 'saved_nano', estimate.saved_nano, real.saved_nano)
+    if not isEstimate then redis.call('HINCRBY', run, 'estimates', -1) end
     local known = redis.call('HMGET', run, 'booked', 'usage')
     if known[1] == response and known[2] == 'null' then redis.call('HSET', run, 'usage', real.usage) end
   end
@@ -98,6 +100,11 @@ local function addPurchase(booked)
   end
   if booked.nano_usd == '' then addToSum(booked, 'unpriced', '1')
   else addToSum(booked, 'nano_usd', booked.nano_usd) end
+  addToSum(booked, 'saved_nano', booked.saved_nano)
+  if booked.estimated == '1' then
+    addToSum(booked, 'estimated', '1')
+    if booked.nano_usd ~= '' then addToSum(booked, 'estimated_nano', booked.nano_usd) end
+  end
 end
 `,
 });
@@ -113,9 +120,10 @@ end
  *
  * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
  * record, or the create whose mark is there; without either nothing is booked), `tenant`, `input`, `cached`,
- * `output`, `reasoning`, `nano_usd` ('' for unpriced), `usage` (JSON), `estimated` ('1' or ''). An estimate
- * with `look_at` (ms, or '') is kept until the upstream says what was used; `since` (ms), `job` and `headers`
- * (JSON) are for the worker that asks the upstream.
+ * `output`, `reasoning`, `nano_usd` ('' for unpriced), `saved_nano` (what the completion window has saved),
+ * `usage` (JSON; 'null' for an estimated usage), `estimated` ('1' when the cost is an estimate, or ''). An
+ * estimate with `look_at` (ms, or '') is kept until the upstream says what was used; `since` (ms), `job`,
+ * `headers` (JSON) and `discount` (0 to 1) are for the worker that asks the upstream.
  */
 export const usageBooking = defineLibrary({
   keys: ['run', 'usage'],
@@ -125,7 +133,8 @@ export const usageBooking = defineLibrary({
 local function estimateOf(booked)
   local kept = { day = string.sub(usage, -10) }
   for _, field in ipairs({
-    'tenant', 'input', 'cached', 'output', 'reasoning', 'nano_usd', 'since', 'job', 'headers'
+    'tenant', 'input', 'cached', 'output', 'reasoning', 'nano_usd', 'saved_nano', 'since', 'job', 'headers',
+    'discount'
   }) do kept[field] = booked[field] end
   return cjson.encode(kept)
 end
@@ -137,7 +146,7 @@ local function bookUsage()
   local response = booked.response ~= '' and booked.response or known[1] or known[4] and 'create ' .. known[4]
   if not response then return end
   if response == known[2] or redis.call('HEXISTS', estimates, response) == 1 then
-    if booked.estimated == '' and booked.usage ~= 'null' then correctEstimate(response, booked) end
+    if booked.usage ~= 'null' then correctEstimate(response, booked) end
     return
   end
   redis.call('HSET', run, 'booked', response)
@@ -147,12 +156,11 @@ local function bookUsage()
   end
   addPurchase(booked)
   if booked.nano_usd ~= '' then redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd) end
+  if booked.saved_nano ~= '0' then redis.call('HINCRBY', run, 'saved_nano', booked.saved_nano) end
   if booked.estimated == '1' then
-    addToSum(booked, 'estimated', '1')
-    if booked.nano_usd ~= '' then addToSum(booked, 'estimated_nano', booked.nano_usd) end
     redis.call('HINCRBY', run, 'estimates', 1)
     if booked.look_at ~= '' then keepEstimate(response, estimateOf(booked), booked.look_at) end
-    if string.sub(response, 1, 7) == 'create ' then
+    if booked.usage == 'null' and string.sub(response, 1, 7) == 'create ' then
       redis.call('HSET', run, 'create_estimate', estimateOf(booked))
     end
   end

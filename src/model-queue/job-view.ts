@@ -12,24 +12,17 @@ import {
   waitingOutside,
 } from '../fair-queue/eta.ts';
 import { weightsOf } from '../fair-queue/fair-queue.ts';
+import { publicId } from '../job/ids/response-id.ts';
 import type { JobStatus } from '../job/job.ts';
 import { optionsFrom } from '../job/stored-options.ts';
-import type { JobError, JobView, ResultSummary } from '../job/view.ts';
+import type { JobView, ResultSummary } from '../job/view.ts';
 import { readJobScript } from '../lua/job.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import type { WriteProbe } from '../redis/write-probe.ts';
 import { type JobAct, type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
-
-/**
- * publicId returns the id by which callers know a job. BullMQ numbers the jobs of a client that gives no id.
- * A number alone does not say in which queue the job is, so the public id is the model's name, a colon and
- * the number.
- */
-export function publicId(model: string, id: string): string {
-  return /^\d+$/.test(id) ? `${model}:${id}` : id;
-}
+import { bullmqError } from './bullmq-failure.ts';
 
 /** ReadOptions name the queue whose jobs are read. */
 export interface ReadOptions {
@@ -56,6 +49,8 @@ export interface JobReading {
   settled: boolean;
   /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
+  /** The chain of responses to which the job belongs; undefined: to none, or only to its own. */
+  continuation: string | undefined;
   /** The URL of the job's webhook; undefined: none. */
   webhook: string | undefined;
   /** Who has cancelled and retried the job, oldest first. */
@@ -77,7 +72,8 @@ export async function readJob(
   const [board, ...meta] = waitsUnder || NO_BOARD_LIMITS;
   const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
-  const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
+  const known = optionsFrom(JSON.parse(options ?? '{}'));
+  const { attempts = maxAttempts, group, webhook, continuation, metadata = {} } = known;
   const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
@@ -85,6 +81,7 @@ export async function readJob(
     tenant: group?.id ?? null,
     maxAttempts: attempts,
     name: name ?? '',
+    metadata,
     createdAt: Number(timestamp),
     finishedAt: finishedOn ? Number(finishedOn) : undefined,
     failedReason: failedReason ?? '',
@@ -104,7 +101,7 @@ export async function readJob(
     if (trouble !== undefined) Object.assign(view, { waiting_for: trouble, eta_ms: null, eta_basis: null });
   }
   const settled = state === 'completed' || state === 'failed';
-  return { view, settled, webhook, refusal: record.refusal, acts: record.acts };
+  return { view, settled, webhook, continuation, refusal: record.refusal, acts: record.acts };
 }
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
@@ -135,6 +132,7 @@ interface Facts {
   tenant: string | null;
   maxAttempts: number;
   name: string;
+  metadata: Record<string, string>;
   createdAt: number;
   finishedAt: number | undefined;
   failedReason: string;
@@ -165,12 +163,15 @@ export function viewFrom(facts: Facts): JobView {
     model: facts.model,
     tenant: facts.tenant,
     question: facts.name,
+    metadata: facts.metadata,
     created_at: iso(facts.createdAt),
     attempt: run.attempt,
     max_attempts: facts.maxAttempts,
     purchases: run.purchases,
     uncertain_purchases: uncertainPurchases(run, status),
     cost_usd: usdFrom(run.costNano),
+    list_usd: usdFrom(run.costNano === undefined ? undefined : run.costNano + run.savedNano),
+    saved_usd: usdFrom(run.costNano === undefined ? undefined : run.savedNano),
     cost_estimated: run.estimates > 0,
     simulated: run.simulated,
   };
@@ -258,33 +259,6 @@ function timesOf({ run, finishedAt, now }: Facts): {
  */
 function summaryOf({ run, returnValue }: Facts): ResultSummary {
   return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
-}
-
-/**
- * failedChildKey returns the key of the child whose failure has failed its parent, from BullMQ's reason
- * (`child o3q:{o3}:7 failed`, in bullmq 6.7.0); undefined: the job failed for another reason.
- */
-export function failedChildKey(failedReason: string): string | undefined {
-  return /^child (.+) failed$/s.exec(failedReason)?.[1];
-}
-
-/**
- * bullmqError returns the error of a job that BullMQ has failed by itself: it was recovered too often
- * (`job stalled more than allowable limit`, in bullmq 6.7.0), a child with `failParentOnFailure` failed, or
- * our own code broke.
- *
- * @param childReason why the child failed. Default: the message does not say it.
- */
-export function bullmqError(failedReason: string, childReason?: string): JobError {
-  const childKey = failedChildKey(failedReason);
-  if (childKey !== undefined) {
-    const [, model, id] = /:\{([^{}]+)\}:(.+)$/s.exec(childKey) ?? [];
-    const child = model === undefined || id === undefined ? childKey : publicId(model, id);
-    const why = childReason === undefined ? '' : `: ${childReason}`;
-    return { code: 'child_failed', message: `child job ${child} failed${why}`, retryable: false };
-  }
-  const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
-  return { code, message: failedReason, retryable: code === 'stalled' };
 }
 
 /** The end of the year 9999: later times have a longer form in ISO 8601 that many readers do not know. */

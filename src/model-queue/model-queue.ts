@@ -3,13 +3,14 @@ import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
-import { type Compression, createCompression, wholeResponse } from '../job/compression.ts';
+import { type Compression, createCompression, wholeResponse } from '../job/fields/compression.ts';
+import { publicId } from '../job/ids/response-id.ts';
 import type { JobData } from '../job/request.ts';
 import { KEPT_EVENTS } from '../lua/enqueue/enqueue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { createWriteProbe } from '../redis/write-probe.ts';
-import { type JobReading, publicId, readJob } from './job-view.ts';
+import { type JobReading, readJob } from './job-view.ts';
 import { createWorkerRegister, type WorkerRegister } from './workers.ts';
 
 /**

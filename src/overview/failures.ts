@@ -1,7 +1,7 @@
 import type { JobFilter } from '../job/job-queue.ts';
 import type { JobError, JobView } from '../job/view.ts';
 import { search } from '../job-store/search.ts';
-import { bullmqError } from '../model-queue/job-view.ts';
+import { bullmqError } from '../model-queue/bullmq-failure.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { usdFrom } from '../usage/usd.ts';

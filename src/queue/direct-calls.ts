@@ -5,7 +5,7 @@ import { bookCall } from '../lua/usage.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../responses/response.ts';
-import { usageBookingOf } from '../run/record.ts';
+import { usageBookingOf } from '../run/spent.ts';
 import { usageKey } from '../usage/keys.ts';
 import { createPriceList } from '../usage/price.ts';
 import { utcDay } from '../usage/utc-day.ts';
@@ -63,10 +63,10 @@ export class DirectCalls {
     const { redis, prefix, models, guard } = this.#core;
     const usage = response === undefined ? null : usageOf(response);
     const serviceTier = response === undefined ? null : serviceTierOf(response);
-    const costNano = createPriceList(models.prices).costOf({ upstreamModel, usage, serviceTier });
+    const cost = createPriceList(models.prices).costOf({ upstreamModel, usage, serviceTier });
     await guard(async () => {
       const now = serverTime(redis);
-      const spent = { responseId: undefined, usage, costNano };
+      const spent = { responseId: undefined, usage, cost };
       await bookCall.run(redis, {
         keys: { usage: usageKey(prefix, model, utcDay(now)) },
         args: { booking: usageBookingOf(spent, { id: '', tenant: this.#tenant, now }) },

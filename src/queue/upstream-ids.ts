@@ -1,5 +1,10 @@
 import { QueueError } from '../errors/problem.ts';
-import { type NamedResponse, type NamedUpstreamIds, namedResponses } from '../job/ids/named-responses.ts';
+import {
+  continuationOf,
+  type NamedResponse,
+  type NamedUpstreamIds,
+  namedResponses,
+} from '../job/ids/named-responses.ts';
 import { jobIdOf } from '../job/ids/response-id.ts';
 import { findJob } from '../job-store/find.ts';
 import type { QueueCore } from './queue-core.ts';
@@ -9,7 +14,7 @@ import type { QueueCore } from './queue-core.ts';
  * id of this queue, or by the upstream's own id if its tenant has bought the response.
  *
  * @param body a body of the Responses API.
- * @returns the ids that differ from those in the body.
+ * @returns the ids that differ from those in the body, and the chain that the body continues.
  * @throws {QueueError} `invalid_request` when the caller has no such response, or it has no answer yet. Its
  * flaw names the field below `request`.
  */
@@ -28,15 +33,19 @@ export function createUpstreamIds(
     );
     return owners.includes(sees);
   };
-  const upstreamIdOf = async (named: NamedResponse): Promise<string | undefined> => {
+  const idsOf = async (named: NamedResponse): Promise<NamedUpstreamIds> => {
     const jobId = jobIdOf(named.id);
     const found = jobId === undefined ? null : await guard(() => findJob(queues, jobId, sees));
     if (found === null) {
-      if (await hasBought(named.id)) return undefined;
+      if (await hasBought(named.id)) return {};
       throw refusal(named, 'not found', 'expected the id of a response that your jobs have bought');
     }
-    const { view } = found.reading;
-    if (view.status === 'completed' && view.upstream_id !== null) return view.upstream_id;
+    const { view, continuation } = found.reading;
+    if (view.status === 'completed' && view.upstream_id !== null) {
+      const chain =
+        named.field === 'previous_upstream_id' ? continuationOf(view.id, continuation) : undefined;
+      return { [named.field]: view.upstream_id, ...(chain !== undefined && { continuation: chain }) };
+    }
     const state = `its job is ${view.status}`;
     throw refusal(
       named,
@@ -46,10 +55,7 @@ export function createUpstreamIds(
   };
   return async (body) => {
     const ids: NamedUpstreamIds = {};
-    for (const named of namedResponses(body)) {
-      const upstreamId = await upstreamIdOf(named);
-      if (upstreamId !== undefined) ids[named.field] = upstreamId;
-    }
+    for (const named of namedResponses(body)) Object.assign(ids, await idsOf(named));
     return ids;
   };
 }

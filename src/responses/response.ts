@@ -164,10 +164,15 @@ export function usageOf(response: UpstreamResponse): Usage | null {
     return countIn(details?.[field]) ?? 0;
   };
   const inputDetails = ['input_tokens_details', 'prompt_tokens_details'];
+  const writes = inputDetails
+    .map((name) => (isJsonObject(usage[name]) ? usage[name]['cache_write_tokens_details'] : undefined))
+    .find(isJsonObject);
+  const writtenFor12h = countIn(writes?.['ttl_12h_tokens']);
   return {
     input_tokens: input,
     cached_tokens: detail(inputDetails, 'cached_tokens'),
     cache_write_tokens: detail(inputDetails, 'cache_write_tokens'),
+    ...(writtenFor12h !== undefined && { cache_write_12h_tokens: writtenFor12h }),
     output_tokens: output,
     reasoning_tokens: detail(['output_tokens_details', 'completion_tokens_details'], 'reasoning_tokens'),
     total_tokens: countIn(usage['total_tokens']) ?? input + output,

@@ -1,11 +1,11 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import { type CompletionWindow, windowNamed } from '../job/completion-window.ts';
-import type { UpstreamHeaders } from '../job/fields/upstream-headers.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 import { type PurchaseMark, purchaseMarkFrom } from './purchase-mark.ts';
+import type { Spent } from './spent.ts';
 
 /**
  * RunRecord is what is stored about a job's run, beside BullMQ's job. Only the holder of the job's lock
@@ -39,7 +39,9 @@ export interface RunRecord {
   uncertainPurchases: number;
   /** Nano-dollars spent on this job in all its runs, estimates included; undefined: no cost is known. */
   costNano: number | undefined;
-  /** The number of responses whose usage is estimated. */
+  /** Nano-dollars that completion windows have saved in all runs of this job, estimates included. */
+  savedNano: number;
+  /** The number of responses whose cost is estimated. */
   estimates: number;
   /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
@@ -90,6 +92,7 @@ export interface JobAct {
 export interface RunProgress {
   /** `undefined`: the reservation was used, or was given back. */
   reservedModel?: undefined;
+  completionWindow?: CompletionWindow;
   /** `undefined`: the upstream has refused the create, so nothing was bought. */
   purchaseMark?: undefined;
   purchaseMarkAbandoned?: true;
@@ -108,34 +111,6 @@ export interface RunProgress {
 }
 
 /**
- * Spent is a response that has ended, and its cost. The script that stores the end also books it, unless it
- * is booked already.
- */
-export interface Spent {
-  /** The id of the response; undefined: the id in the record, or the create whose mark is there. */
-  responseId: string | undefined;
-  usage: Usage | null;
-  costNano: number | null;
-  /**
-   * What is booked in place of a usage that is unknown; undefined: the response is booked as a request
-   * without tokens and without a price.
-   */
-  estimate?: Estimate | undefined;
-}
-
-/** Estimate is what a response has probably used, when the upstream has reported no usage. */
-export interface Estimate {
-  inputTokens: number;
-  outputTokens: number;
-  /** In nano-dollars; null: the price is unknown. */
-  costNano: number | null;
-  /** Whether the upstream may still say what was used, so that a worker has to look the response up. */
-  isOpen: boolean;
-  /** The job's headers for the upstream, which are sent with such a look-up. */
-  headers: UpstreamHeaders;
-}
-
-/**
  * RunEnd says how a run ended. `spent` is the response that ended with the run. `spent` is null if nothing
  * was bought, or if the response still has to be stopped; a second call then books the response.
  */
@@ -147,6 +122,7 @@ export type RunEnd =
 /** Field names in Redis are in snake_case, for operators with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
   reservedModel: 'reserved_model',
+  completionWindow: 'completion_window',
   purchaseMark: 'purchase_mark',
   purchaseMarkAbandoned: 'purchase_mark_abandoned',
   upstreamId: 'upstream_id',
@@ -180,44 +156,6 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
   return typeof value === 'boolean' ? String(Number(value)) : String(value);
 }
 
-/**
- * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
- * src/lua/usage.ts.
- * @param job.now the time of Redis, in Unix milliseconds.
- */
-export function usageBookingOf(
-  spent: Spent | null,
-  { id, tenant = '', now }: { id: string; tenant: string | undefined; now: number },
-): string {
-  if (spent === null) return '';
-  const { responseId, usage, costNano } = spent;
-  const estimate = usage === null ? spent.estimate : undefined;
-  const nano = estimate === undefined ? costNano : estimate.costNano;
-  return JSON.stringify({
-    ...{ response: responseId ?? '', tenant, job: id, usage: JSON.stringify(usage) },
-    input: wholeText(usage?.input_tokens ?? estimate?.inputTokens ?? 0),
-    cached: wholeText(usage?.cached_tokens ?? 0),
-    output: wholeText(usage?.output_tokens ?? estimate?.outputTokens ?? 0),
-    reasoning: wholeText(usage?.reasoning_tokens ?? 0),
-    nano_usd: nano === null ? '' : wholeText(nano),
-    estimated: estimate === undefined ? '' : '1',
-    look_at: estimate?.isOpen ? String(now + FIRST_LOOK_MS) : '',
-    since: String(now),
-    headers: JSON.stringify(estimate?.headers ?? {}),
-  });
-}
-
-/**
- * The wait before the first look-up of a usage that was estimated, in milliseconds. By then most upstreams
- * know what a cancelled response has used.
- */
-const FIRST_LOOK_MS = 5000;
-
-/** Redis adds only whole numbers, and other servers may report anything. */
-function wholeText(value: number): string {
-  return Number.isSafeInteger(Math.round(value)) ? String(Math.round(value)) : '0';
-}
-
 /** runRecordFrom decodes a record from the flat list that a script returns: field, value, … */
 export function runRecordFrom(flat: readonly string[]): RunRecord {
   const fields = new Map<string, string>();
@@ -239,6 +177,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
     costNano: number('cost_nano'),
+    savedNano: number('saved_nano') ?? 0,
     estimates: number('estimates') ?? 0,
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',

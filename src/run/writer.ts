@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
-import type { Compression } from '../job/compression.ts';
+import type { Compression } from '../job/fields/compression.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkPurchaseAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -17,15 +17,8 @@ import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import { createPurchaseHold, LockLostError, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
-import {
-  fieldsOf,
-  type RunEnd,
-  type RunProgress,
-  type RunRecord,
-  runRecordFrom,
-  type Spent,
-  usageBookingOf,
-} from './record.ts';
+import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './record.ts';
+import { type Spent, usageBookingOf } from './spent.ts';
 
 /**
  * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that the
@@ -121,7 +114,7 @@ export type StorePurchaseAnswer = Exclude<RunAnswer, 'lock-lost'>;
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
-> & { upstreamId: string };
+> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
 
 export interface RunRecordWriterOptions {
   redis: Redis | Cluster;

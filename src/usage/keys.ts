@@ -26,6 +26,7 @@ export const USAGE_FIELDS = [
   'output',
   'reasoning',
   'nano_usd',
+  'saved_nano',
   'unpriced',
   'estimated',
   'estimated_nano',

@@ -1,7 +1,8 @@
 import { calcPrice, type Provider } from '@pydantic/genai-prices';
 import type { PriceConfig } from '../config/file.ts';
 import type { Usage } from '../job/view.ts';
-import { lacksFlex, latestCost } from './openai-prices.ts';
+import { type CostParts, openAiCost, tierFactorOf } from './openai-prices.ts';
+import { utcDay } from './utc-day.ts';
 
 /** ResponseUsage is what a response has used, according to the upstream. */
 export interface ResponseUsage {
@@ -14,6 +15,8 @@ export interface ResponseUsage {
    * tier.
    */
   serviceTier: string | null;
+  /** The discount of the response's completion window, 0 to 1. Default 0. */
+  discount?: number | undefined;
 }
 
 /** ExpectedUsage is what a job is expected to use. */
@@ -23,23 +26,32 @@ export interface ExpectedUsage {
   outputTokens: number;
   /** The tier that the request asks for. `auto` may become any tier. Default: the default tier. */
   serviceTier?: string | null;
+  /** The discount of the completion window in which the job will be bought, 0 to 1. Default 0. */
+  discount?: number | undefined;
 }
 
-/**
- * PriceList computes what responses cost, in whole nano-dollars, so that sums are exact. An unknown cost is
- * null, never 0.
- */
+/** Cost is the price of a response, in whole nano-dollars, so that sums are exact. */
+export interface Cost {
+  nano: number;
+  /** The price of the same tokens in the same tier without the completion window's discount. */
+  listNano: number;
+  /**
+   * Whether the reply does not confirm the price: it names no completion window, so the discount is the one
+   * that was asked for; or the tier's factor, an old promotion or the life of a cache write is not certain.
+   */
+  isEstimated: boolean;
+}
+
+/** PriceList computes what responses cost. An unknown cost is null, never 0. */
 export interface PriceList {
-  costOf(used: ResponseUsage): number | null;
-  expectedCostOf(expected: ExpectedUsage): number | null;
+  costOf(used: ResponseUsage): Cost | null;
+  expectedCostOf(expected: ExpectedUsage): Cost | null;
 }
 
 const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
-const PICO_PER_DOLLAR = 1e12;
 const PICO_PER_NANO = 1000;
-/** One dollar per million tokens. */
-const PICO_PER_TOKEN = 1e6;
-const DAY_MS = 86_400_000;
+const PICO_PER_MICRO = 1e6;
+const MICRO_PER_DOLLAR = 1e6;
 /** How many tokens the library is asked about to learn the price of one. */
 const TOKENS_OF_PROBE = 1e6;
 /** How many names are remembered. Upstreams may answer with any name. */
@@ -51,24 +63,39 @@ const MOST_SEARCHED = 1000;
  * published. The price list sends no requests. Neither source has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
+ * @param options.now the clock that says which prices are in force, in Unix milliseconds. Default: this
+ * process's.
  */
-export function createPriceList(configured: Readonly<Record<string, PriceConfig>>): PriceList {
+export function createPriceList(
+  configured: Readonly<Record<string, PriceConfig>>,
+  { now = Date.now }: { now?: () => number } = {},
+): PriceList {
   const configuredFor = (model: string): PriceConfig | undefined => {
     const name = namesOf(model).find((candidate) => Object.hasOwn(configured, candidate));
     return name === undefined ? undefined : configured[name];
   };
   const knownCost = createKnownCosts();
-  const costOf = ({ upstreamModel, usage, serviceTier }: ResponseUsage): number | null => {
-    const factor = tierFactor(serviceTier, upstreamModel);
-    if (usage === null || factor === null || !isSound(usage)) return null;
+  const costOf = ({ upstreamModel, usage, serviceTier, discount = 0 }: ResponseUsage): Cost | null => {
+    if (usage === null || !isSound(usage)) return null;
+    const day = utcDay(now());
+    const factor = tierFactorOf(upstreamModel.replace(SNAPSHOT, ''), serviceTier, day);
+    if (factor === null) return null;
     const own = configuredFor(upstreamModel);
-    const pico = own === undefined ? knownCost(upstreamModel, usage) : configuredCost(own, usage);
-    return pico === null ? null : Math.round((Math.round(pico) * factor) / PICO_PER_NANO);
+    const parts = own === undefined ? knownCost(upstreamModel, usage, day) : configuredCost(own, usage);
+    if (parts === null) return null;
+    const pico =
+      Math.round(parts.input * PICO_PER_MICRO) * factor.input +
+      Math.round(parts.output * PICO_PER_MICRO) * factor.output;
+    return {
+      nano: Math.round((pico * (1 - discount)) / PICO_PER_NANO),
+      listNano: Math.round(pico / PICO_PER_NANO),
+      isEstimated: discount > 0 || !factor.isConfirmed || !parts.isConfirmed,
+    };
   };
   return {
     costOf,
-    expectedCostOf: ({ upstreamModel, inputTokens, outputTokens, serviceTier = null }) =>
-      costOf({ upstreamModel, usage: freshUsage(inputTokens, outputTokens), serviceTier }),
+    expectedCostOf: ({ upstreamModel, inputTokens, outputTokens, serviceTier = null, discount }) =>
+      costOf({ upstreamModel, usage: freshUsage(inputTokens, outputTokens), serviceTier, discount }),
   };
 }
 
@@ -78,34 +105,34 @@ function namesOf(model: string): string[] {
 }
 
 /** Cache writes cost the same as other input: the configuration has no price for them. */
-function configuredCost({ input, cachedInput = input, output }: PriceConfig, usage: Usage): number {
+function configuredCost({ input, cachedInput = input, output }: PriceConfig, usage: Usage): CostParts {
   const { input_tokens, cached_tokens, output_tokens } = usage;
-  const dollars =
-    (input_tokens - cached_tokens) * input + cached_tokens * cachedInput + output_tokens * output;
-  return dollars * PICO_PER_TOKEN;
+  return {
+    input: (input_tokens - cached_tokens) * input + cached_tokens * cachedInput,
+    output: output_tokens * output,
+    isConfirmed: true,
+  };
 }
 
-/** KnownCost computes the cost of a usage in pico-dollars. */
-type KnownCost = (usage: Usage) => number | null;
+type KnownCost = (usage: Usage) => CostParts | null;
 
 /**
- * createKnownCosts returns a function that computes costs in pico-dollars by the public prices; null: there
- * are none. The table matches whole names (some of them with any date), so an unknown model has no price.
+ * createKnownCosts returns a function that computes costs by the public prices; null: there are none. The
+ * tables match whole names (some of them with any date), so an unknown model has no price.
  *
  * The table of the library is asked once a day for each name: a search took 3 % of a worker's time, and each
  * calculation of the library 10 to 25 µs.
  */
-function createKnownCosts(): (model: string, usage: Usage) => number | null {
+function createKnownCosts(): (model: string, usage: Usage, day: string) => CostParts | null {
   const costs = new Map<string, KnownCost | null>();
-  let dayOfCosts = 0;
-  return (model, usage) => {
+  let dayOfCosts = '';
+  return (model, usage, today) => {
     // Some prices of the table begin on a day.
-    const today = Math.floor(Date.now() / DAY_MS);
     if (today !== dayOfCosts || costs.size >= MOST_SEARCHED) costs.clear();
     dayOfCosts = today;
     for (const name of namesOf(model)) {
-      const latest = latestCost(name, usage);
-      if (latest !== undefined) return latest * PICO_PER_TOKEN;
+      const current = openAiCost(name, usage, today);
+      if (current !== undefined) return current;
       let cost = costs.get(name);
       if (cost === undefined) {
         cost = knownCostOf(name);
@@ -122,8 +149,11 @@ function knownCostOf(name: string): KnownCost | null {
   const found = calcPrice({}, name, { providerId: 'openai' });
   if (found === null) return null;
   const provider: Provider = { ...found.provider, models: [found.model] };
-  const picoOf = (usage: Parameters<typeof calcPrice>[0]): number =>
-    (calcPrice(usage, name, { provider })?.total_price ?? 0) * PICO_PER_DOLLAR;
+  const partsOf = (used: Parameters<typeof calcPrice>[0]): CostParts => {
+    const price = calcPrice(used, name, { provider });
+    const input = (price?.input_price ?? 0) * MICRO_PER_DOLLAR;
+    return { input, output: (price?.output_price ?? 0) * MICRO_PER_DOLLAR, isConfirmed: true };
+  };
   const { input_mtok: input, output_mtok: output, ...others } = found.model_price;
   // Some models have only one of the two prices (embeddings, transcriptions). The missing price would count
   // as 0.
@@ -132,50 +162,41 @@ function knownCostOf(name: string): KnownCost | null {
   if (prices.some((price) => typeof price === 'object')) {
     // The price depends on the number of tokens.
     return (usage) =>
-      picoOf({
+      partsOf({
         input_tokens: usage.input_tokens,
         cache_read_tokens: usage.cached_tokens,
         cache_write_tokens: usage.cache_write_tokens,
         output_tokens: usage.output_tokens,
       });
   }
-  const perToken = (usage: Parameters<typeof calcPrice>[0]): number => picoOf(usage) / TOKENS_OF_PROBE;
   const tokens = TOKENS_OF_PROBE;
+  const ofInput = (more: Parameters<typeof calcPrice>[0]): number =>
+    partsOf({ input_tokens: tokens, ...more }).input / tokens;
   const rates = {
-    input: perToken({ input_tokens: tokens }),
-    cached: perToken({ input_tokens: tokens, cache_read_tokens: tokens }),
-    cacheWrite: perToken({ input_tokens: tokens, cache_write_tokens: tokens }),
-    output: perToken({ output_tokens: tokens }),
+    input: ofInput({}),
+    cached: ofInput({ cache_read_tokens: tokens }),
+    cacheWrite: ofInput({ cache_write_tokens: tokens }),
+    output: partsOf({ output_tokens: tokens }).output / tokens,
   };
-  return ({ input_tokens, cached_tokens, cache_write_tokens, output_tokens }) =>
-    (input_tokens - cached_tokens - cache_write_tokens) * rates.input +
-    cached_tokens * rates.cached +
-    cache_write_tokens * rates.cacheWrite +
-    output_tokens * rates.output;
-}
-
-/** A tier is a factor on all prices of a model. An unknown tier has no known price. */
-function tierFactor(tier: string | null, model: string): number | null {
-  switch (tier) {
-    case null:
-    case 'auto':
-    case 'default':
-      return 1;
-    case 'flex':
-      return namesOf(model).some(lacksFlex) ? null : 0.5;
-    case 'priority':
-      return namesOf(model).includes('gpt-5.5') ? 2.5 : 2;
-    default:
-      return null;
-  }
+  return ({ input_tokens, cached_tokens, cache_write_tokens, output_tokens }) => ({
+    input:
+      (input_tokens - cached_tokens - cache_write_tokens) * rates.input +
+      cached_tokens * rates.cached +
+      cache_write_tokens * rates.cacheWrite,
+    output: output_tokens * rates.output,
+    isConfirmed: true,
+  });
 }
 
 /** Other servers may send any counts; the library throws on impossible counts. */
-function isSound({ input_tokens, cached_tokens, cache_write_tokens, output_tokens }: Usage): boolean {
-  const counts = [input_tokens, cached_tokens, cache_write_tokens, output_tokens];
+function isSound(usage: Usage): boolean {
+  const { input_tokens, cached_tokens, cache_write_tokens, output_tokens } = usage;
+  const { cache_write_12h_tokens = 0 } = usage;
+  const counts = [input_tokens, cached_tokens, cache_write_tokens, cache_write_12h_tokens, output_tokens];
   return (
     counts.every((count) => Number.isFinite(count) && count >= 0) &&
-    cached_tokens + cache_write_tokens <= input_tokens
+    cached_tokens + cache_write_tokens <= input_tokens &&
+    cache_write_12h_tokens <= cache_write_tokens
   );
 }
 

@@ -30,9 +30,19 @@ export interface UsageSums {
    * all are unpriced.
    */
   cost_usd: number | null;
+  /**
+   * What the same responses would have cost without the discounts of their completion windows, in US dollars;
+   * null when `cost_usd` is.
+   */
+  list_usd: number | null;
+  /** US dollars that the discounts have saved: `list_usd` less `cost_usd`. */
+  saved_usd: number;
   /** Responses without a usage or a price. `cost_usd` does not include them. */
   unpriced_requests: number;
-  /** Responses whose usage is estimated, because the upstream did not report it. */
+  /**
+   * Responses whose cost is estimated: the upstream did not report their usage, or its reply does not confirm
+   * the price.
+   */
   estimated_requests: number;
   /** The part of `cost_usd` that is estimated. */
   estimated_usd: number;
@@ -66,6 +76,7 @@ export interface UsageEntry {
   output: number;
   reasoning: number;
   nanoUsd: number;
+  savedNano: number;
   unpriced: number;
   estimated: number;
   estimatedNano: number;
@@ -130,13 +141,17 @@ function sumsOf(entries: readonly UsageEntry[]): UsageSums {
     entries.reduce((total, entry) => total + entry[field], 0);
   const requests = sum('requests');
   const unpriced = sum('unpriced');
+  const isUnknown = requests > 0 && unpriced === requests;
+  const [nano, saved] = [sum('nanoUsd'), sum('savedNano')];
   return {
     requests,
     input_tokens: sum('input'),
     cached_tokens: sum('cached'),
     output_tokens: sum('output'),
     reasoning_tokens: sum('reasoning'),
-    cost_usd: requests > 0 && unpriced === requests ? null : usdFrom(sum('nanoUsd')),
+    cost_usd: isUnknown ? null : usdFrom(nano),
+    list_usd: isUnknown ? null : usdFrom(nano + saved),
+    saved_usd: usdFrom(saved) ?? 0,
     unpriced_requests: unpriced,
     estimated_requests: sum('estimated'),
     estimated_usd: usdFrom(sum('estimatedNano')) ?? 0,

@@ -104,6 +104,7 @@ function sumsFrom(tenant: string, field: (name: UsageField) => string | undefine
     output: number('output'),
     reasoning: number('reasoning'),
     nanoUsd: number('nano_usd'),
+    savedNano: number('saved_nano'),
     unpriced: number('unpriced'),
     estimated: number('estimated'),
     estimatedNano: number('estimated_nano'),

@@ -16,6 +16,28 @@ export function describeEnqueue(world: () => { queue: JobQueue; instance: Instan
       expect(await queue.get(job.id)).toEqual(job);
     });
 
+    it('shows the metadata of both forms of a request in each view, and none where none was given', async () => {
+      const { queue } = world();
+      const metadata = { agent: 'coder', '"terms":': 'ü'.repeat(512) };
+      const mark = { batch: String(Math.random()) };
+      for (const request of [
+        { question: 'Whose is this?', metadata: { ...metadata, ...mark } },
+        { request: { input: 'Whose is this?', metadata: { ...metadata, ...mark } } },
+      ]) {
+        const job = await queue.enqueue({ ...request, ...LATER });
+        expect(job.metadata).toEqual({ ...metadata, ...mark });
+        expect(await queue.get(job.id)).toEqual(job);
+      }
+      const { jobs } = await queue.list({ metadata: mark });
+      expect(jobs.map((job) => job.metadata)).toEqual([
+        { ...metadata, ...mark },
+        { ...metadata, ...mark },
+      ]);
+      expect((await queue.enqueue({ question: 'Whose is this?', ...LATER })).metadata).toEqual({});
+      const none = { request: { input: 'Whose is this?', metadata: null }, ...LATER };
+      expect((await queue.enqueue(none)).metadata).toEqual({});
+    });
+
     it('refuses a request with every field that is wrong', async () => {
       const wrong = { question: 'Why?', priority: -1, colour: 'blue' };
       await expect(world().queue.enqueue(wrong)).rejects.toMatchObject({

@@ -136,6 +136,13 @@ describeInChromium('an instance under a path, behind the nginx of the documentat
     await impatient.stop();
   });
 
+  it('compresses long answers', async () => {
+    const headers = { authorization: `Bearer ${ADMIN}`, 'accept-encoding': 'gzip' };
+    const answer = await fetch(`${url}/openapi.json`, { headers });
+    expect(answer.headers.get('content-encoding')).toBe('gzip');
+    expect(await answer.json()).toMatchObject({ openapi: expect.any(String) });
+  });
+
   it('takes a body of 20 MB', async () => {
     const { id } = await client.enqueue({ question: 'a'.repeat(20 * MB), delay_ms: 3_600_000 });
     expect(await client.cancel(id)).toMatchObject({ status: 'cancelled' });

@@ -6,7 +6,8 @@ const PRICES = {
   o3: { input: 2000, cached: 500, output: 8000 },
   'gpt-5': { input: 1250, cached: 125, output: 10_000 },
 };
-const TIERS: Record<string, number> = { default: 1, flex: 0.5, priority: 2 };
+/** What a tier does to the price; `priority` is that of o3. */
+const TIERS: Record<string, number> = { default: 1, flex: 0.5, priority: 1.75 };
 
 export type Entry = ReturnType<Instance['simulator']['ledger']['entries']>[number];
 

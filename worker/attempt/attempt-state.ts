@@ -2,15 +2,17 @@ import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
 import { type Failure, TerminalError } from '../../src/errors/failure.ts';
 import { QueueError } from '../../src/errors/problem.ts';
+import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import type { Spent } from '../../src/run/record.ts';
+import type { Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
+import type { AttemptWindow } from '../windows/window.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { estimateOf, estimateOfCreate, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
@@ -60,7 +62,8 @@ export interface CheckedJob {
   /** The body of the create request. */
   body: Record<string, unknown>;
   stream: boolean;
-  timeoutMs: number;
+  /** How long the attempt may take, in milliseconds; undefined: as long as its model or its window says. */
+  timeoutMs: number | undefined;
   /** The deadline of the job, in Unix milliseconds; infinity: the job has none. */
   deadlineAt: number;
 }
@@ -88,6 +91,10 @@ export interface Attempt extends AttemptContext {
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
+  /** The completion window of the response; undefined: `soonest`. */
+  window: AttemptWindow | undefined;
+  /** What the record says of the window; undefined: nothing. */
+  completionWindow: CompletionWindow | undefined;
   /**
    * The deadline of the job, in Unix milliseconds; infinity: the job has none. No attempt begins after it.
    */
@@ -98,6 +105,8 @@ export interface Attempt extends AttemptContext {
   purchase: Purchase | undefined;
   /** Input and output tokens that were reserved for the job; 0: unknown. */
   reservedTokens: number;
+  /** The discount of the completion window in which the response is bought, 0 to 1. */
+  discount: number;
   /** Bytes that the upstream has streamed for the response: text, reasoning, arguments of calls; no audio. */
   streamedBytes: number;
   /** The response, once it has ended and before the end of its job is stored. */
@@ -141,10 +150,13 @@ export function startAttempt(context: AttemptContext): Attempt {
     onPurchase: context.onPurchase,
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
+    window: undefined,
+    completionWindow: undefined,
     deadlineAt: Number.POSITIVE_INFINITY,
     prepared: undefined,
     purchase: undefined,
     reservedTokens: 0,
+    discount: 0,
     streamedBytes: 0,
     ended: undefined,
     isUncertain: false,
@@ -163,12 +175,12 @@ export function startAttempt(context: AttemptContext): Attempt {
  * checkJob checks a job's data, because any BullMQ client may have written it.
  * @throws {TerminalError} `invalid_request`.
  */
-export function checkJob({ data, model, upstreamModel }: Attempt): CheckedJob {
+export function checkJob({ data, upstreamModel }: Attempt): CheckedJob {
   const checked = parsed(data);
   return {
     body: responsesBodyFrom(checked, upstreamModel),
     stream: checked.stream ?? true,
-    timeoutMs: checked.timeout_ms ?? model.timeoutMs,
+    timeoutMs: checked.timeout_ms,
     deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
   };
 }
@@ -204,7 +216,7 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
 
 /** spentAt returns what an ended response of the attempt has cost. */
 export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
-  return spentOn(response, attempt.prices, estimateOf(attempt, response));
+  return spentOn(response, attempt, estimateOf(attempt, response));
 }
 
 /**
@@ -217,7 +229,7 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
   if (response === undefined) return null;
   const { id } = response;
   const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
-  return { responseId: id, usage: null, costNano: null, estimate };
+  return { responseId: id, usage: null, cost: null, estimate };
 }
 
 /**
@@ -228,7 +240,7 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
  */
 export function spentUncertain(attempt: Attempt): Spent | null {
   if (!attempt.isUncertain || attempt.upstream.isSimulated()) return null;
-  return { responseId: undefined, usage: null, costNano: null, estimate: estimateOfCreate(attempt) };
+  return { responseId: undefined, usage: null, cost: null, estimate: estimateOfCreate(attempt) };
 }
 
 /**

@@ -7,7 +7,8 @@ import {
   TerminalError,
 } from '../../src/errors/failure.ts';
 import { LockLostError } from '../../src/run/purchase-hold.ts';
-import type { RunProgress, Spent } from '../../src/run/record.ts';
+import type { RunProgress } from '../../src/run/record.ts';
+import type { Spent } from '../../src/run/spent.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';

@@ -9,11 +9,12 @@ import {
   serviceTierOf,
   type UpstreamResponse,
 } from '../../src/responses/response.ts';
-import type { Estimate, RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
+import type { RunEnd, RunRecord } from '../../src/run/record.ts';
+import type { Estimate, Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
-import type { PriceList } from '../../src/usage/price.ts';
+import type { Cost } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
-import { spentOn } from './purchase.ts';
+import { type Pricing, spentOn } from './purchase.ts';
 
 /** Outcome is how an attempt ended, as data. The model worker turns it into BullMQ's terms. */
 export type Outcome =
@@ -56,7 +57,7 @@ export interface EndOptions {
  */
 export function endFrom(
   response: UpstreamResponse,
-  prices: PriceList,
+  pricing: Pricing,
   { fallbackFrom = null, simulated = false, estimate }: EndOptions = {},
 ): RunEnd {
   if (response.status === 'failed') {
@@ -73,7 +74,7 @@ export function endFrom(
       `Response ${response.id} was cancelled at the upstream, not by this queue`,
     );
   }
-  const spent = spentOn(response, prices, estimate);
+  const spent = spentOn(response, pricing, estimate);
   const answer = answerOf(response);
   return {
     status: 'completed',
@@ -81,16 +82,27 @@ export function endFrom(
     spent,
     summary: {
       usage: spent.usage,
+      ...costFields(simulated ? FREE : spent.cost),
       simulated,
-      cost_usd: simulated ? 0 : usdFrom(spent.costNano),
       service_tier: serviceTierOf(response),
       answer_preview: answer === null ? null : preview(answer, 500),
       upstream_model: response.model ?? 'unknown',
       fallback_from: fallbackFrom,
-      fallback_extra_usd: simulated ? null : usdFrom(extraNano(response, spent, fallbackFrom, prices)),
+      fallback_extra_usd: simulated ? null : usdFrom(extraNano(response, spent, fallbackFrom, pricing)),
       incomplete_reason: incompleteReasonOf(response),
       refusal: refusalOf(response),
     },
+  };
+}
+
+const FREE: Cost = { nano: 0, listNano: 0, isEstimated: false };
+
+function costFields(cost: Cost | null) {
+  return {
+    cost_usd: usdFrom(cost?.nano),
+    list_usd: usdFrom(cost?.listNano),
+    saved_usd: usdFrom(cost && cost.listNano - cost.nano),
+    cost_estimated: cost?.isEstimated ?? false,
   };
 }
 
@@ -100,14 +112,14 @@ export function endFrom(
  */
 function extraNano(
   response: UpstreamResponse,
-  { usage, costNano }: Spent,
+  { usage, cost }: Spent,
   fallbackFrom: string | null,
-  prices: PriceList,
+  { prices, discount }: Pricing,
 ): number | null {
-  if (fallbackFrom === null || costNano === null) return null;
+  if (fallbackFrom === null || cost === null) return null;
   const serviceTier = serviceTierOf(response);
-  const firstChoiceNano = prices.costOf({ upstreamModel: fallbackFrom, usage, serviceTier });
-  return firstChoiceNano === null ? null : costNano - firstChoiceNano;
+  const firstChoice = prices.costOf({ upstreamModel: fallbackFrom, usage, serviceTier, discount });
+  return firstChoice === null ? null : cost.nano - firstChoice.nano;
 }
 
 /**

@@ -1,9 +1,11 @@
+import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { needOf } from '../../src/job/stored-options.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../../src/responses/response.ts';
-import type { Estimate, RunRecord, Spent } from '../../src/run/record.ts';
+import type { RunRecord } from '../../src/run/record.ts';
+import type { Estimate, Spent } from '../../src/run/spent.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { hasEnded, isUnnamed, type RunningResponse } from '../upstream/running-response.ts';
 
@@ -58,7 +60,10 @@ export function purchaseToAdopt(record: RunRecord, now: number): Purchase | unde
 }
 
 /** identityOf returns what the record needs of a purchase so that another worker can adopt it. */
-export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
+export function identityOf(
+  { running: { response, background, streamed, simulated }, createdAt }: Purchase,
+  { completionWindow }: { completionWindow: CompletionWindow | undefined },
+) {
   return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
@@ -66,7 +71,15 @@ export function identityOf({ running: { response, background, streamed, simulate
     streamed,
     simulated,
     responseCreatedAt: createdAt,
+    ...(completionWindow !== undefined && { completionWindow }),
   };
+}
+
+/** Pricing is what the price of a response depends on, beside what the response reports. */
+export interface Pricing {
+  prices: PriceList;
+  /** The discount of the completion window in which the response was bought, 0 to 1. Default 0. */
+  discount?: number | undefined;
 }
 
 /**
@@ -75,24 +88,23 @@ export function identityOf({ running: { response, background, streamed, simulate
  */
 export function spentOn(
   response: UpstreamResponse,
-  prices: PriceList,
+  { prices, discount }: Pricing,
   estimate: Estimate | undefined = undefined,
 ): Spent {
   const usage = usageOf(response);
   const serviceTier = serviceTierOf(response);
-  const costNano =
+  const cost =
     response.model === undefined
       ? null
-      : prices.costOf({ upstreamModel: response.model, usage, serviceTier });
-  return { responseId: response.id, usage, costNano, ...(usage === null && { estimate }) };
+      : prices.costOf({ upstreamModel: response.model, usage, serviceTier, discount });
+  return { responseId: response.id, usage, cost, ...(usage === null && { estimate }) };
 }
 
 /** Estimated is what an estimate is computed from. */
-export interface Estimated {
+export interface Estimated extends Pricing {
   /** The job's data, unchecked. */
   data: unknown;
   upstreamModel: string;
-  prices: PriceList;
   /** Input and output tokens; 0: unknown. */
   reservedTokens: number;
   /** Bytes that the upstream has streamed for the response: text, reasoning, arguments of calls; no audio. */
@@ -108,7 +120,7 @@ export interface Estimated {
  * upstreams do not bill those.
  */
 export function estimateOf(
-  { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
+  { data, upstreamModel, prices, discount = 0, reservedTokens, streamedBytes }: Estimated,
   response: UpstreamResponse,
   { hasFailed = response.status === 'failed' }: { hasFailed?: boolean } = {},
 ): Estimate | undefined {
@@ -120,7 +132,8 @@ export function estimateOf(
   return {
     inputTokens,
     outputTokens,
-    costNano: prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens, serviceTier }),
+    cost: prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens, serviceTier, discount }),
+    discount,
     isOpen: !isFinal && !isUnnamed(response),
     headers: upstreamHeadersIn(data),
   };
@@ -138,7 +151,8 @@ export function estimateOfCreate(known: Omit<Estimated, 'streamedBytes'>): Estim
  */
 const BYTES_PER_TOKEN = 4;
 
-function bodyIn(data: unknown): Record<string, unknown> {
+/** bodyIn returns the body of a job's request, unchecked. */
+export function bodyIn(data: unknown): Record<string, unknown> {
   if (!isFields(data)) return {};
   return isFields(data['request']) ? data['request'] : data;
 }

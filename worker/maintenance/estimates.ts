@@ -6,7 +6,7 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { type WebhookKeys, webhookKeysOf } from '../../src/redis/keys.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import { usageBookingOf } from '../../src/run/record.ts';
+import { usageBookingOf } from '../../src/run/spent.ts';
 import { usageKey } from '../../src/usage/keys.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';
@@ -56,6 +56,8 @@ interface OpenEstimate {
   job: string;
   tenant: string;
   headers: UpstreamHeaders;
+  /** The discount of the response's completion window, 0 to 1. */
+  discount: number;
 }
 
 /**
@@ -87,19 +89,20 @@ async function hearWebhooks(redis: RedisClient, keys: WebhookKeys, estimatesDue:
 }
 
 function estimateFrom(responseId: string, text: string): OpenEstimate {
-  const { since, job, tenant, headers } = JSON.parse(text) as Record<string, string>;
+  const { since, job, tenant, headers, discount } = JSON.parse(text) as Record<string, string>;
   return {
     responseId,
     since: Number(since),
     job: job ?? '',
     tenant: tenant ?? '',
     headers: JSON.parse(headers ?? '{}') as UpstreamHeaders,
+    discount: Number(discount ?? 0),
   };
 }
 
 async function look(estimate: OpenEstimate, queue: ModelQueue, options: EstimatesOptions): Promise<void> {
   const { redis, prefix, prices, upstream } = options;
-  const { responseId, since, job, tenant, headers } = estimate;
+  const { responseId, since, job, tenant, headers, discount } = estimate;
   const { estimates, estimatesDue, run } = queue.keys;
   const settle = async (real: string): Promise<void> => {
     const usage = usageKey(prefix, queue.model, utcDay(serverTime(redis)));
@@ -119,7 +122,7 @@ async function look(estimate: OpenEstimate, queue: ModelQueue, options: Estimate
   const ageMs = serverTime(redis) - since;
   const isEnded = response !== undefined && hasEnded(response);
   if (response !== undefined && isEnded) {
-    const spent = spentOn(response, prices);
+    const spent = spentOn(response, { prices, discount });
     if (spent.usage !== null)
       return settle(usageBookingOf(spent, { id: job, tenant, now: serverTime(redis) }));
   }

@@ -35,7 +35,8 @@ export type DeletionResult = 'deleted' | 'missing' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
-  outcome(kind: Outcome['kind']): void;
+  /** Counts the end of an attempt, and what the completion window of its answer has saved. */
+  outcome(outcome: Outcome): void;
   /** Counts a create that was answered 429. */
   throttled(): void;
 }
@@ -72,6 +73,12 @@ export function createMetrics(): Metrics {
   const throttled = new Counter({
     name: 'o3q_throttled_total',
     help: 'Create requests that the upstream throttled (429)',
+    labelNames: ['model'],
+    registers,
+  });
+  const saved = new Counter({
+    name: 'o3q_saved_usd_total',
+    help: 'US dollars that the discounts of completion windows have saved on completed jobs',
     labelNames: ['model'],
     registers,
   });
@@ -121,10 +128,13 @@ export function createMetrics(): Metrics {
       held.set(model, count);
       // Every counter starts at 0: a counter that is missing until its first event looks as if it were not
       // scraped.
-      for (const counter of [...Object.values(counters), throttled]) counter.inc({ model }, 0);
+      for (const counter of [...Object.values(counters), throttled, saved]) counter.inc({ model }, 0);
       return {
         purchase: (what) => counters[what].inc({ model }),
-        outcome: (kind) => outcomes.inc({ model, outcome: kind }),
+        outcome: (outcome) => {
+          outcomes.inc({ model, outcome: outcome.kind });
+          if (outcome.kind === 'completed') saved.inc({ model }, outcome.summary.saved_usd ?? 0);
+        },
         throttled: () => throttled.inc({ model }),
       };
     },

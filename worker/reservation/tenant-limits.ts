@@ -90,7 +90,7 @@ export function createTenantLimits({
 
   /** Returns the costs of the jobs up to the first without a known price. */
   const costsOf = (jobs: readonly TenantJob[]): { id: string; costNano: number }[] => {
-    const costs = jobs.map(({ expected }) => prices.expectedCostOf(expected));
+    const costs = jobs.map(({ expected }) => prices.expectedCostOf(expected)?.nano ?? null);
     const known = costs.includes(null) ? costs.indexOf(null) : costs.length;
     return jobs.slice(0, known).map(({ id }, i) => ({ id, costNano: costs[i] ?? 0 }));
   };

@@ -235,7 +235,8 @@ function unsupported(error: unknown): RefusalBody | undefined {
   return [403, 405, 500].includes(status ?? 0) && UNSUPPORTED.test(words.message) ? words : undefined;
 }
 
-function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
+/** refusalIn returns the upstream's words of a refusal; undefined: the error is none. */
+export function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
   if (error instanceof APIError) return { ...bodyOf(error), status: error.status };
   if (!isFailure(error) || error.refusal === undefined) return undefined;
   return { ...error.refusal, form: 'envelope', status: error.refusal.status };
@@ -256,10 +257,11 @@ export function upstreamWaitMs(headers: Headers | undefined): number | undefined
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
-  const found = errorIn({ error: body });
-  if (found === undefined) return refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
-  const form = typeof body === 'object' && body !== null && 'form' in body ? body.form : found.form;
-  return { ...found, form: form as RefusalBody['form'] };
+  if (typeof body === 'object' && body !== null && 'form' in body && 'more' in body) {
+    const { more, ...words } = body as Omit<RefusalBody, 'more'> & { more: RefusalBody['more'] | null };
+    return more === null ? words : { ...words, more };
+  }
+  return errorIn({ error: body }) ?? refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
 }
 
 /** The innermost reason: "connect ECONNREFUSED 127.0.0.1:9", not "Connection error.". */

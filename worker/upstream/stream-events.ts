@@ -1,3 +1,4 @@
+import { type Failure, failureFromResponseError } from '../../src/errors/failure.ts';
 import { isJsonObject } from '../../src/job/exact-json.ts';
 import { type UpstreamResponse, wellTyped } from '../../src/responses/response.ts';
 import type { SseMessage } from './http/server-sent-events.ts';
@@ -95,6 +96,19 @@ function parsed(data: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** failureFromErrorEvent judges an `error` event of a stream, whose fields are those of the error. */
+export function failureFromErrorEvent({
+  type: _type,
+  sequence_number: _number,
+  ...error
+}: StreamEvent): Failure {
+  const { code, message, param } = error;
+  return failureFromResponseError({
+    ...{ ...error, code: code ?? 'unknown', message: message ?? 'no message' },
+    param: typeof param === 'string' ? param : null,
+  });
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Visitor } from '../navigation.tsx';
 import { Form, Link, SIGNS, Time } from '../parts.tsx';
 import { Filters } from './filters.tsx';
 import { fieldsOf, kindsFor, newerPage, olderPage, type PageQuery } from './job-filter.ts';
+import { Metadata } from './metadata.tsx';
 
 /** How many characters of the message of a failed job a row has. */
 const MOST_OF_MESSAGE = 140;
@@ -123,6 +124,7 @@ function Table({
               <Link to={pagePathOf(job.id)}>{job.question === '' ? '(no question)' : job.question}</Link>
               <Excerpt text={searched?.excerpts?.[job.id]} q={q} />
               <Why job={job} />
+              <Metadata job={job} pairs={3} characters={40} />
             </td>
             <td>{job.model}</td>
             {hasTenants && <td>{job.tenant}</td>}

@@ -39,6 +39,8 @@ export function costPage(report: UsageReport, tenants: readonly TenantState[], v
         </form>
         <p>
           <strong>{cost}</strong> for {countText(total.requests, 'response')}, by UTC days.
+          {total.saved_usd > 0 &&
+            ` Completion windows have saved ${formatUsd(total.saved_usd)} of ${formatUsd(total.list_usd ?? 0)}.`}
           {total.estimated_usd > 0 && ` ${formatUsd(total.estimated_usd)} of it is estimated.`}
           {total.unpriced_requests > 0 &&
             ` ${countText(total.unpriced_requests, 'response')} without a known price ${total.unpriced_requests === 1 ? 'is' : 'are'} not in it.`}
@@ -52,7 +54,7 @@ export function costPage(report: UsageReport, tenants: readonly TenantState[], v
             {visitor.isAdmin && (
               <Sums title="By tenant" name="Tenant" rows={sumsBy(rows, 'tenant')} of={total} />
             )}
-            <Details rows={rows} isAdmin={visitor.isAdmin} />
+            <Details rows={rows} isAdmin={visitor.isAdmin} of={total} />
           </>
         )}
       </>
@@ -116,7 +118,7 @@ function Sums({ title, name, rows, of }: { title: string; name: string; rows: Us
   return (
     <Section title={title}>
       <Table
-        head={[name, '', 'Responses', 'Tokens in', 'Tokens out', 'Cost']}
+        head={[name, '', ...numberHeads(of)]}
         rows={rows
           .sort((one, other) => (other.cost_usd ?? 0) - (one.cost_usd ?? 0))
           .map((row) => {
@@ -128,7 +130,7 @@ function Sums({ title, name, rows, of }: { title: string; name: string; rows: Us
               <meter key="share" value={share} aria-label={`Share of ${names}`}>
                 {percent}
               </meter>,
-              ...numbersOf(row),
+              ...numbersOf(row, of),
             ];
           })}
       />
@@ -136,37 +138,30 @@ function Sums({ title, name, rows, of }: { title: string; name: string; rows: Us
   );
 }
 
-function Details({ rows, isAdmin }: { rows: readonly UsageRow[]; isAdmin: boolean }) {
+function Details({ rows, isAdmin, of }: { rows: readonly UsageRow[]; isAdmin: boolean; of: UsageSums }) {
   const shown = rows.slice(-MOST_ROWS).reverse();
   return (
     <details>
       <summary>Every day, model{isAdmin && ' and tenant'}</summary>
       {shown.length < rows.length && <p class="quiet">The latest {numberText(MOST_ROWS)} rows.</p>}
       <Table
-        head={[
-          'Day',
-          'Model',
-          ...(isAdmin ? ['Tenant'] : []),
-          'Responses',
-          'Tokens in',
-          'Tokens out',
-          'Cost',
-        ]}
+        head={['Day', 'Model', ...(isAdmin ? ['Tenant'] : []), ...numberHeads(of)]}
         rows={shown.map((row) => [
           row.day ?? '',
           row.model ?? '',
           ...(isAdmin ? [row.tenant ?? 'no tenant'] : []),
-          ...numbersOf(row),
+          ...numbersOf(row, of),
         ])}
       />
     </details>
   );
 }
 
-/** Table shows rows whose last four cells are numbers; a phone shows those without the tokens. */
+/** Table shows rows whose cells from `Responses` on are numbers; a phone shows those without the tokens. */
 function Table({ head, rows }: { head: readonly string[]; rows: readonly (string | VNode)[][] }) {
+  const firstNumber = head.indexOf(RESPONSES);
   const classOf = (i: number): string => {
-    if (i < head.length - 4) return '';
+    if (i < firstNumber) return '';
     return head[i]?.startsWith('Tokens') ? 'number lesser' : 'number';
   };
   return (
@@ -199,9 +194,17 @@ function Table({ head, rows }: { head: readonly string[]; rows: readonly (string
   );
 }
 
-function numbersOf(sums: UsageSums): string[] {
-  const { requests, input_tokens: input, output_tokens: output } = sums;
-  return [...[requests, input, output].map(numberText), costText(sums)];
+const RESPONSES = 'Responses';
+
+/** @param of the sums over all rows: without savings the table has no column for them. */
+function numberHeads(of: UsageSums): string[] {
+  return [RESPONSES, 'Tokens in', 'Tokens out', 'Cost', ...(of.saved_usd > 0 ? ['Saved'] : [])];
+}
+
+function numbersOf(sums: UsageSums, of: UsageSums): string[] {
+  const { requests, input_tokens: input, output_tokens: output, saved_usd: saved } = sums;
+  const numbers = [requests, input, output].map(numberText);
+  return [...numbers, costText(sums), ...(of.saved_usd > 0 ? [formatUsd(saved)] : [])];
 }
 
 function costText({ cost_usd: cost, unpriced_requests: unpriced }: UsageSums): string {
@@ -221,15 +224,17 @@ function sumsBy(rows: readonly UsageRow[], dimension: Dimension): UsageRow[] {
 }
 
 function added(one: UsageSums, other: UsageSums): UsageSums {
-  const cost =
-    one.cost_usd === null && other.cost_usd === null ? null : (one.cost_usd ?? 0) + (other.cost_usd ?? 0);
+  const sum = (field: 'cost_usd' | 'list_usd'): number | null =>
+    one[field] === null && other[field] === null ? null : (one[field] ?? 0) + (other[field] ?? 0);
   return {
     requests: one.requests + other.requests,
     input_tokens: one.input_tokens + other.input_tokens,
     cached_tokens: one.cached_tokens + other.cached_tokens,
     output_tokens: one.output_tokens + other.output_tokens,
     reasoning_tokens: one.reasoning_tokens + other.reasoning_tokens,
-    cost_usd: cost,
+    cost_usd: sum('cost_usd'),
+    list_usd: sum('list_usd'),
+    saved_usd: one.saved_usd + other.saved_usd,
     unpriced_requests: one.unpriced_requests + other.unpriced_requests,
     estimated_requests: one.estimated_requests + other.estimated_requests,
     estimated_usd: one.estimated_usd + other.estimated_usd,

@@ -32,12 +32,22 @@ const sums = {
     .describe(
       'The cost of the responses with a price and a usage, known or estimated; null: there are no such responses.',
     ),
+  list_usd: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe(
+      'What these responses would have cost without the discounts of their completion windows; null when ' +
+        '`cost_usd` is.',
+    ),
+  saved_usd: z.number().min(0).describe('What the discounts have saved: `list_usd` less `cost_usd`.'),
   unpriced_requests: count.describe(
     'Responses that failed, and those without a known price. The cost does not include them.',
   ),
   estimated_requests: count.describe(
-    'Responses whose usage is estimated, such as cancelled ones: the upstream did not report it. What was ' +
-      'reserved for the response, or streamed, counts in all sums, until the upstream says what was used.',
+    'Responses whose cost is estimated. For a cancelled one the upstream may not report the usage: what was ' +
+      'reserved for it, or streamed, counts in all sums, until the upstream says what was used. For others the ' +
+      'reply does not confirm the price: it does not name the completion window, for example.',
   ),
   estimated_usd: z.number().min(0).describe('The part of `cost_usd` that is estimated.'),
 };
@@ -65,7 +75,7 @@ const used = {
   cached_tokens: 0,
   output_tokens: 843,
   reasoning_tokens: 832,
-  cost_usd: 0.00677,
+  ...{ cost_usd: 0.00677, list_usd: 0.00677, saved_usd: 0 },
   unpriced_requests: 0,
   estimated_requests: 0,
   estimated_usd: 0,

@@ -38,6 +38,7 @@ export function chatFailureOf({ job, refusal }: Pick<JobDetail, 'job' | 'refusal
       type: refusal?.type ?? typeOf(status, code),
       param: refusal?.param ?? null,
       code,
+      ...refusal?.more,
     },
     DO_NOT_RETRY,
   );

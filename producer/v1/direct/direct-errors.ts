@@ -70,8 +70,8 @@ export function refusedError(
     );
   }
   const type = refusal.type ?? (status >= 500 ? 'server_error' : 'invalid_request_error');
-  const { message, param, code } = refusal;
-  return new OpenAiError(status >= 400 ? status : 502, { message, type, param, code }, headers);
+  const { message, param, code, more } = refusal;
+  return new OpenAiError(status >= 400 ? status : 502, { message, type, param, code, ...more }, headers);
 }
 
 /** unreadableError says that the upstream's answer is not one of the API. */

@@ -39,11 +39,10 @@ export function termOf(key: string, value: string): string {
     .slice(0, TERM_LENGTH);
 }
 
-/** termsOf returns the terms of metadata, separated by blanks; it ignores what is no pair of strings. */
-export function termsOf(pairs: unknown): string {
-  if (typeof pairs !== 'object' || pairs === null) return '';
+/** termsOf returns the terms of metadata, separated by blanks. */
+export function termsOf(pairs: Readonly<Record<string, string>>): string {
   return Object.entries(pairs)
-    .flatMap(([key, value]) => (typeof value === 'string' ? [termOf(key, value)] : []))
+    .map(([key, value]) => termOf(key, value))
     .join(' ');
 }
 

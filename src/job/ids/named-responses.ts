@@ -23,12 +23,35 @@ export const upstreamIdFields = {
       'The upstream’s id of the response that `prompt_cache_options.comparison_response_id` names, where' +
         ' that is a response of this queue.',
     ),
+  continuation: z
+    .string()
+    .regex(/^[\w-]{1,64}$/)
+    .optional()
+    .describe(
+      'The id of the first job of the chain that `previous_response_id` continues. The upstream is sent it with' +
+        ' a completion window (`background_options.continuation_id`), so that follow-ups keep their place.',
+    ),
 };
 
-/** NamedUpstreamIds are the upstream's ids of the responses that a body names by ids of this queue. */
+/**
+ * NamedUpstreamIds are the upstream's ids of the responses that a body names by ids of this queue, and the
+ * chain to which they belong.
+ */
 export interface NamedUpstreamIds {
   previous_upstream_id?: string | undefined;
   comparison_upstream_id?: string | undefined;
+  continuation?: string | undefined;
+}
+
+/**
+ * continuationOf returns the id of a job's chain: of the first job to which `previous_response_id` leads
+ * back, which may be the job itself. OpenAI says neither how long such an id may be nor what it may contain,
+ * so a job of another BullMQ client with an unusual id begins no chain.
+ *
+ * @param stored `continuation` in the data or options of the job.
+ */
+export function continuationOf(jobId: string, stored: string | undefined): string | undefined {
+  return stored ?? (/^(?!\d+$)[\w-]{1,64}$/.test(jobId) ? jobId : undefined);
 }
 
 /** NamedResponse is a response that a body names. */

@@ -26,3 +26,12 @@ export function jobIdOf(id: string): string | undefined {
 export function withoutPrefix(part: string): string {
   return part.replace(/^(?:resp_|chatcmpl-)/, '');
 }
+
+/**
+ * publicId returns the id by which callers know a job. BullMQ numbers the jobs of a client that gives no id.
+ * A number alone does not say in which queue the job is, so the public id is the model's name, a colon and
+ * the number.
+ */
+export function publicId(model: string, id: string): string {
+  return /^\d+$/.test(id) ? `${model}:${id}` : id;
+}

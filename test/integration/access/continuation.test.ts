@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { type Answer, call } from '../../support/http/http-calls.ts';
@@ -14,11 +15,16 @@ const keys: ApiKey[] = Object.entries(KEYS).map(([name, secret]) => ({ name, sec
 
 let instance: Instance;
 let bought: string;
+let redis: Redis;
 beforeAll(async () => {
   instance = await startInstance({ keys });
+  redis = new Redis(instance.redis.url);
   bought = await buy('alice');
 });
-afterAll(() => instance.stop());
+afterAll(async () => {
+  redis.disconnect();
+  await instance.stop();
+});
 
 function post(tenant: keyof typeof KEYS, path: string, body: object): Promise<Answer> {
   return call(instance.url, 'POST', path, { body, headers: { authorization: `Bearer ${KEYS[tenant]}` } });
@@ -56,6 +62,24 @@ it.each(['alice', 'admin'] as const)('%s continues from a response that alice ha
   const job = await post(tenant, '/jobs?wait=20', { request: continuing(bought) });
   expect(job).toMatchObject({ body: { status: 'completed' } });
   expect(instance.simulator.ledger.totals().purchases).toBe(purchases + 2);
+});
+
+it('a follow-up belongs to the chain that its first job began, which is stored with it', async () => {
+  const followed: string[] = [];
+  let id = ((await post('alice', '/jobs?wait=20', { question: 'First?' })).body as JobView).id;
+  const first = id;
+  for (const door of ['/jobs?wait=20', '/v1/responses']) {
+    const body = continuing(id.replace('job_', 'resp_'));
+    const answer = await post('alice', door, door === '/v1/responses' ? body : { request: body });
+    id = (answer.body as JobView).id.replace('resp_', 'job_');
+    followed.push(id);
+  }
+  for (const each of [first, ...followed]) {
+    const [data = '', options = ''] = await redis.hmget(`o3q:{o3}:${each}`, 'data', 'opts');
+    const chain = each === first ? undefined : first;
+    expect(JSON.parse(data ?? '')).toMatchObject(chain === undefined ? {} : { continuation: chain });
+    expect(JSON.parse(options ?? '').continuation).toBe(chain);
+  }
 });
 
 it('bob does not, at any door, and nothing is sent', async () => {

@@ -58,16 +58,25 @@ describe('the page of a job', () => {
     expect(headers['content-security-policy']).not.toContain('unsafe');
   });
 
-  it('names the agent that asked, without HTML in its name', async () => {
+  it('names the agent that asked, without HTML in its name, and leads to its jobs', async () => {
     const later = { question: 'Tomorrow?', delay_ms: 86_400_000 };
     const shown = async (metadata: Record<string, string>): Promise<string> => {
       const { id } = await enqueue(instance.url, { ...later, metadata });
       return String((await page(`/console/jobs/${id}`)).body);
     };
     const html = await shown({ agent: `coder ${HOSTILE}` });
-    expect(html).toContain('<p class="quiet">Asked by agent coder &lt;/script>');
+    expect(html).toContain('>agent=coder &lt;/script>');
     expect(html).not.toMatch(/<script>|<img/);
-    expect(await shown({ note: 'No agent.' })).not.toContain('Asked by agent');
+    expect(await shown({})).not.toContain('metadata%5B');
+
+    const { id } = await enqueue(instance.url, { ...later, metadata: { agent: 'coder', team: 'a & b' } });
+    const [path = ''] =
+      /\/console\/jobs\?metadata%5Bteam%5D=[^"]+/.exec(String((await page(`/console/jobs/${id}`)).body)) ??
+      [];
+    const list = String((await page(path)).body);
+    expect(list).toContain(`/console/jobs/${id}`);
+    expect(list).toContain('>agent=coder</a> · <a');
+    expect(list).not.toContain('No agent');
   });
 
   it('shows the answer as it came when asked for plain text', async () => {

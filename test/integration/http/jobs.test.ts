@@ -26,14 +26,15 @@ const post = (path: string, body?: unknown): Promise<Answer> =>
 const get = (path: string): Promise<Answer> => call(instance.url, 'GET', path);
 
 /** Everything that a view of that status has, and nothing else. */
-function base(id: string, question: string): Record<string, unknown> {
+function base(id: string, question: string, metadata = {}): Record<string, unknown> {
   const spent = {
     ...{ purchases: 1, uncertain_purchases: 0 },
-    ...{ cost_usd: null, cost_estimated: false, simulated: false },
+    ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false, simulated: false },
   };
-  return { id, model: 'o3', tenant: null, question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
+  const asked = { model: 'o3', tenant: null, question, metadata };
+  return { id, ...asked, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
-const cost = { cost_usd: expect.any(Number) };
+const cost = { cost_usd: expect.any(Number), list_usd: expect.any(Number), saved_usd: 0 };
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 
 it('the health routes say that the process runs and can serve', async () => {
@@ -66,7 +67,7 @@ it('a question is accepted at once, answered in the background, and the result c
     upstream_id: expect.stringMatching(/^resp_/),
     result: {
       usage,
-      cost_usd: job.cost_usd,
+      ...{ cost_usd: job.cost_usd, list_usd: job.cost_usd, saved_usd: 0, cost_estimated: false },
       simulated: false,
       service_tier: 'default',
       answer_preview: expect.stringContaining('Why is the sky dark at night?'),
@@ -82,7 +83,7 @@ it('a question is accepted at once, answered in the background, and the result c
   expect(result.body).toEqual({
     answer: expect.stringContaining('Why is the sky dark at night?'),
     usage,
-    cost_usd: job.cost_usd,
+    ...{ cost_usd: job.cost_usd, list_usd: job.cost_usd, saved_usd: 0, cost_estimated: false },
     simulated: false,
     service_tier: 'default',
     model: 'o3',
@@ -166,13 +167,11 @@ it('a delayed job says when it is due, and does not run earlier', async () => {
 });
 
 it('an active job shows its progress; after a cancel it stays cancelled, and the upstream is told', async () => {
-  const { id } = await enqueue(instance.url, {
-    question: 'For ever?',
-    metadata: { sim: 'stall', sim_events: '3' },
-  });
+  const metadata = { sim: 'stall', sim_events: '3' };
+  const { id } = await enqueue(instance.url, { question: 'For ever?', metadata });
   const job = await bought(id);
   expect(job).toEqual({
-    ...base(id, 'For ever?'),
+    ...base(id, 'For ever?', metadata),
     status: 'active',
     started_at: iso,
     duration_ms: expect.any(Number),
@@ -187,7 +186,7 @@ it('an active job shows its progress; after a cancel it stays cancelled, and the
 
   expect(await post(`/jobs/${id}/cancel`)).toMatchObject({ status: 202, body: { id } });
   const view = {
-    ...base(id, 'For ever?'),
+    ...base(id, 'For ever?', metadata),
     ...ended,
     ...{ ...cost, cost_estimated: true },
     status: 'cancelled',
@@ -212,10 +211,11 @@ function bought(id: string): Promise<ActiveJob> {
 }
 
 it('a failed job says why, with its code, and its result is a problem that holds the job', async () => {
-  const { id } = await enqueue(instance.url, { question: 'Bad?', metadata: { sim: '400' } });
+  const metadata = { sim: '400' };
+  const { id } = await enqueue(instance.url, { question: 'Bad?', metadata });
   const job = await reached(instance.url, id, 'failed');
   expect(job).toEqual({
-    ...base(id, 'Bad?'),
+    ...base(id, 'Bad?', metadata),
     ...ended,
     status: 'failed',
     purchases: 0,

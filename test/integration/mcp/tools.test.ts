@@ -206,7 +206,7 @@ it('writes the name of the agent into the metadata of its jobs', async () => {
     const { body } = await call(instance.url, 'GET', '/jobs?metadata[agent]=test-agent&limit=1', {
       headers: { authorization: `Bearer ${KEYS.alice}` },
     });
-    expect(body).toMatchObject({ jobs: [{ id: job.id }] });
+    expect(body).toMatchObject({ jobs: [{ id: job.id, metadata: { agent: 'test-agent' } }] });
   }
 });
 

@@ -72,6 +72,7 @@ const REQUESTS: Record<string, readonly [tenant: string, ...requests: BulkReques
     {
       ...{ question: 'Why?', priority: 3, max_attempts: 7, timeout_ms: 1000, metadata: { a: 'b' } },
       ...{ webhook_url: 'https://example.com/done', deadline: '2099-01-01T00:00:00Z' },
+      ...{ needed_by: '2098-01-01T00:00:00Z', on_late: 'wait' },
       idempotency_key: 'key',
     },
   ],

@@ -147,7 +147,7 @@ it('the usage of a cancelled response is written even when the cancel was announ
     reasoning_tokens: 0,
     total_tokens: 3,
   };
-  const spent = { responseId: 'resp_1', usage, costNano: 18_000 };
+  const spent = { responseId: 'resp_1', usage, cost: { nano: 18_000, listNano: 18_000, isEstimated: false } };
   for (const _ of ['once', 'and again, after a lost reply'])
     expect(await writer.finish({ status: 'cancelled', spent })).toBe('cancelled');
   expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled', usage, cost_usd: 0.000018 });

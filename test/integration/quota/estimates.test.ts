@@ -1,7 +1,7 @@
 import { RetryableError } from '../../../src/errors/failure.ts';
 import { webhookKeysOf } from '../../../src/redis/keys.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
-import type { Spent } from '../../../src/run/record.ts';
+import type { Spent } from '../../../src/run/spent.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
@@ -15,8 +15,11 @@ const RANGE = { to: daysBefore(utcDay(Date.now()), -1) };
 describe('an estimate', () => {
   const world = useRecordWorld();
 
-  const estimate = { inputTokens: 100, outputTokens: 900, costNano: 7_400_000, isOpen: true, headers: {} };
-  const lost = (responseId = 'resp_1'): Spent => ({ responseId, usage: null, costNano: null, estimate });
+  const estimate = {
+    ...{ inputTokens: 100, outputTokens: 900, isOpen: true, headers: {}, discount: 0 },
+    cost: { nano: 7_400_000, listNano: 7_400_000, isEstimated: false },
+  };
+  const lost = (responseId = 'resp_1'): Spent => ({ responseId, usage: null, cost: null, estimate });
   const told: UpstreamResponse = {
     ...{ id: 'resp_1', status: 'cancelled', model: 'o3' },
     usage: { input_tokens: 10, output_tokens: 20, total_tokens: 30 },
@@ -27,6 +30,7 @@ describe('an estimate', () => {
     ...{ simulated: false, responseCreatedAt: Date.now() },
   };
   const COST_NANO = 10 * 2000 + 20 * 8000;
+  const COST = { nano: COST_NANO, listNano: COST_NANO, isEstimated: false };
 
   const totals = async () => (await world.queue.usage(RANGE)).total;
   /** Makes every estimate due, and runs the drain against an upstream that answers so. */
@@ -105,12 +109,53 @@ describe('an estimate', () => {
     for (const _ of ['once', 'and again, after a lost reply'])
       await writer.finish({
         status: 'cancelled',
-        spent: { responseId: 'resp_1', usage, costNano: COST_NANO },
+        spent: { responseId: 'resp_1', usage, cost: COST },
       });
     await drain(told);
     expect(await totals()).toMatchObject({
       ...{ requests: 1, output_tokens: 20, cost_usd: COST_NANO / 1e9, estimated_requests: 0 },
     });
+  });
+
+  it('books what a completion window has saved, and the correction corrects the saving', async () => {
+    const { id, writer } = await world.begun();
+    const cost = { nano: 4_440_000, listNano: 7_400_000, isEstimated: true };
+    await writer.finish({
+      status: 'cancelled',
+      spent: { ...lost(), estimate: { ...estimate, cost, discount: 0.4 } },
+    });
+    expect(await totals()).toMatchObject({
+      ...{ cost_usd: 0.00444, list_usd: 0.0074, saved_usd: 0.00296 },
+      ...{ estimated_requests: 1, estimated_usd: 0.00444 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_usd: 0.00444, saved_usd: 0.00296 });
+    for (const _ of ['once', 'and again']) await drain(told);
+    const nano = COST_NANO * 0.6;
+    const saved = { list_usd: COST_NANO / 1e9, saved_usd: (COST_NANO - nano) / 1e9 };
+    // The usage is known now. The discount still is what was asked for.
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, cost_usd: nano / 1e9, ...saved },
+      ...{ estimated_requests: 1, estimated_usd: nano / 1e9 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_usd: nano / 1e9, ...saved, cost_estimated: true });
+  });
+
+  it('is no estimate of the usage when only the price is one', async () => {
+    const { id, writer } = await world.begun();
+    const usage = {
+      ...{ input_tokens: 10, cached_tokens: 0, cache_write_tokens: 0 },
+      ...{ output_tokens: 20, reasoning_tokens: 0, total_tokens: 30 },
+    };
+    const cost = { nano: 126_000, listNano: COST_NANO, isEstimated: true };
+    for (const _ of ['once', 'and again, after a lost reply'])
+      await writer.finish({ status: 'cancelled', spent: { responseId: 'resp_1', usage, cost } });
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, cost_usd: cost.nano / 1e9, list_usd: COST_NANO / 1e9 },
+      ...{ estimated_requests: 1, estimated_usd: cost.nano / 1e9 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_estimated: true, usage: { input_tokens: 10 } });
+    expect(await isKept()).toBe(false);
+    expect(await drain(told)).toEqual([]);
   });
 
   it('of an earlier attempt is replaced although another response was booked since', async () => {
@@ -131,7 +176,7 @@ describe('an estimate', () => {
     const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     const usage = createUsageStore(redis, 'o3q', ['o3']);
-    expect(await usage.spentToday('')).toBe(estimate.costNano);
+    expect(await usage.spentToday('')).toBe(estimate.cost.nano);
     const [today] = await redis.keys('o3q:usage:{o3}:*');
     const past = daysBefore(utcDay(Date.now()), 3);
     await redis.rename(today ?? '', `o3q:usage:{o3}:${past}`);

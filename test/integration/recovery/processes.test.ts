@@ -29,7 +29,7 @@ afterAll(() => redis.stop());
 
 describe('the processes of an instance, one by one', () => {
   it(
-    'answer a job, are healthy by the checks of docker-compose.yml, and end with 0 on SIGTERM',
+    'answer a job, are healthy by the checks of the containers, and end with 0 on SIGTERM',
     async () => {
       const { settings, simulator, upstream, producer, url } = await startInstance({ thinkMs: 50 });
       const ports = [await findFreePort(), await findFreePort()];
@@ -41,9 +41,9 @@ describe('the processes of an instance, one by one', () => {
       expect(await client.wait(job.id, { timeoutMs: 30_000 })).toMatchObject({ status: 'completed' });
 
       const upstreamPort = new URL(upstream).port;
-      expect(await healthCheck('simulator', upstreamPort)).toBe(0);
-      expect(await healthCheck('producer', new URL(url).port)).toBe(0);
-      for (const port of ports) expect(await healthCheck('worker', port)).toBe(0);
+      expect(await healthOfSimulator(upstreamPort)).toBe(0);
+      expect(await healthOfImage({ PORT: new URL(url).port })).toBe(0);
+      for (const port of ports) expect(await healthOfImage({ O3Q_WORKER_PORT: String(port) })).toBe(0);
       expect(await bodyOf(`http://127.0.0.1:${ports[0]}/livez`)).toEqual({ status: 'ok' });
       const counted = await Promise.all(ports.map(metricsOf));
       expect(counted.map(({ o3q_purchases_total: bought = 0 }) => bought).toSorted()).toEqual([0, 1]);
@@ -60,8 +60,8 @@ describe('the processes of an instance, one by one', () => {
         expect(stderr).not.toMatch(/"level":"(error|fatal)"/);
         expect(stderr).not.toMatch(STACK);
       }
-      expect(await healthCheck('producer', new URL(url).port)).toBe(1);
-      expect(await healthCheck('worker', ports[0])).toBe(1);
+      expect(await healthOfImage({ PORT: new URL(url).port })).toBe(1);
+      expect(await healthOfImage({ O3Q_WORKER_PORT: String(ports[0]) })).toBe(1);
     },
     PROCESS_LIMIT_MS,
   );
@@ -249,17 +249,32 @@ async function bodyOf(url: string): Promise<unknown> {
   return (await fetch(url)).json();
 }
 
-const composeSchema = z.object({
-  services: z.record(z.string(), z.object({ healthcheck: z.object({ test: z.array(z.string()) }) })),
+const ROOT = join(__dirname, '../../..');
+const healthSchema = z.object({
+  services: z.object({ simulator: z.object({ healthcheck: z.object({ test: z.array(z.string()) }) }) }),
 });
 
-/** Runs the check that docker-compose.yml has for a service, on another port; resolves with its exit code. */
-async function healthCheck(service: string, port: number | string | undefined): Promise<number> {
-  const file = readFileSync(join(__dirname, '../../../docker-compose.yml'), 'utf8');
-  const { services } = composeSchema.parse(parse(file, { merge: true }));
-  const [, , flag = '', script = ''] = services[service]?.healthcheck.test ?? [];
-  const here = script.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`);
+/** Runs the check that docker-compose.yml has for the simulator, on another port; resolves to its exit code. */
+async function healthOfSimulator(port: string): Promise<number> {
+  const file = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
+  const { simulator } = healthSchema.parse(parse(file, { merge: true })).services;
+  const [, , flag = '', script = ''] = simulator.healthcheck.test;
+  return exitCodeOf([flag, script.replace(/127\.0\.0\.1:\d+/, `127.0.0.1:${port}`)], {});
+}
+
+/** Runs the check of the image with the variables of its container; resolves to its exit code. */
+async function healthOfImage(environment: Record<string, string>): Promise<number> {
+  const [, command = ''] =
+    /^HEALTHCHECK .*\\\n +CMD (.+)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')) ?? [];
+  const [program, ...args] = z.array(z.string()).parse(JSON.parse(command));
+  expect(program).toBe('node');
+  return exitCodeOf(args, environment);
+}
+
+async function exitCodeOf(args: string[], environment: Record<string, string>): Promise<number> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [flag, here], (error) => resolve(error === null ? 0 : Number(error.code)));
+    execFile(process.execPath, args, { env: environment }, (error) =>
+      resolve(error === null ? 0 : Number(error.code)),
+    );
   });
 }

@@ -101,7 +101,7 @@ function bookingOf(job: FinishedJob, tenant: string): string {
   const usage = job.status === 'completed' ? job.result.usage : job.usage;
   if (usage === null) return '';
   return JSON.stringify({
-    ...{ response: '', tenant, estimated: '', look_at: '', usage: JSON.stringify(usage) },
+    ...{ response: '', tenant, estimated: '', saved_nano: '0', look_at: '', usage: JSON.stringify(usage) },
     input: String(usage.input_tokens),
     cached: String(usage.cached_tokens),
     output: String(usage.output_tokens),

@@ -3,13 +3,8 @@ import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 import { createTurns } from '../../../src/async/turns.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
-import {
-  type RunEnd,
-  type RunProgress,
-  type RunRecord,
-  runRecordFrom,
-  type Spent,
-} from '../../../src/run/record.ts';
+import { type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from '../../../src/run/record.ts';
+import type { Spent } from '../../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../../src/run/writer.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
@@ -162,6 +157,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     lostMs: 1000,
     slots: createSharedSlots(1, []),
     lookups: createTurns({ uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 }),
+    windowedLookups: createTurns({ uselessPerSecond: 8, moreAfterUseful: 4, atOnce: 128 }),
     close: async () => {},
   };
   return upstream;

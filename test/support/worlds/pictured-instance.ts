@@ -110,7 +110,7 @@ const sums = (requests: number, tokens: number, cost: number): UsageSums => ({
   cached_tokens: Math.round(tokens / 5),
   output_tokens: tokens * 3,
   reasoning_tokens: tokens * 2,
-  cost_usd: cost,
+  ...{ cost_usd: cost, list_usd: cost * 1.25, saved_usd: cost * 0.25 },
   unpriced_requests: 0,
   estimated_requests: 0,
   estimated_usd: 0,

@@ -13,7 +13,7 @@ export const COMPLETED: RunEnd = {
   status: 'completed',
   summary: {
     usage: null,
-    cost_usd: null,
+    ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false },
     simulated: false,
     service_tier: null,
     answer_preview: 'Because.',
@@ -23,7 +23,7 @@ export const COMPLETED: RunEnd = {
     incomplete_reason: null,
     refusal: null,
   },
-  spent: { responseId: 'resp_1', usage: null, costNano: null },
+  spent: { responseId: 'resp_1', usage: null, cost: null },
   response: {
     id: 'resp_1',
     output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],

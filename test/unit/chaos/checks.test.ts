@@ -21,13 +21,14 @@ const base = {
   upstream_id: 'resp_1',
   purchases: 1,
   uncertain_purchases: 0,
-  cost_usd: null,
+  ...{ cost_usd: null, list_usd: null, saved_usd: null },
+  metadata: {},
   cost_estimated: false,
   simulated: false,
 };
 const result = {
   usage: null,
-  cost_usd: null,
+  ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false },
   simulated: false,
   service_tier: null,
   answer_preview: '',

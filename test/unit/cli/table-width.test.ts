@@ -38,7 +38,7 @@ const sums = {
   cached_tokens: 23_456_789,
   output_tokens: 987_654_321,
   reasoning_tokens: 887_654_321,
-  cost_usd: 12_345.678912,
+  ...{ cost_usd: 12_345.678912, list_usd: 20_576.13152, saved_usd: 8230.452608 },
   unpriced_requests: 12_345,
   estimated_requests: 12_345,
   estimated_usd: 1234.5,

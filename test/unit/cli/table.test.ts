@@ -55,6 +55,13 @@ describe('the table of jobs', () => {
     expect(jobTable([{ ...failed, tenant: 'alice' }], pipe)).toMatch('alice');
   });
 
+  it('shows metadata behind the question, and cuts it first', () => {
+    const jobs = [{ ...completed, metadata: { agent: 'claude-code', team: 'a\nb' } }, completed];
+    expect(jobTable(jobs, pipe)).toMatch(/ QUESTION +METADATA\n.* blue\? {2}agent=claude-code team=a b\n/);
+    expect(jobTable(jobs, terminalOf(118))).toMatch(/ Why is the sky blue\? {2}agent=claude-c.*…\n/);
+    expect(jobTable(jobs, terminalOf(80))).not.toMatch('METADATA');
+  });
+
   it('keeps every job on one line when its question has line ends', () => {
     const question = 'one\r\ntwo\tthree \u001b[2J\u001b]0;title\u0007 \u202efour';
     const lines = jobTable([{ ...active, question }], pipe).split('\n');
@@ -117,6 +124,11 @@ describe('the details of a job', () => {
       'when an answer is expected',
       { ...waiting, position: 3, eta_ms: 65_000, eta_basis: '2 jobs before it' },
       /expected {3}in 1m 05s \(2 jobs before it\)/,
+    ],
+    [
+      'metadata',
+      { ...waiting, metadata: { agent: 'coder', team: 'b' } },
+      /metadata +agent=coder\n +team=b\n/,
     ],
     ['why a failed one failed', failed, /error .*upstream_refused: no such model/],
     ['what was bought more than once', { ...failed, purchases: 2 }, /bought +2 responses$/m],

@@ -4,11 +4,10 @@ import { parseEnv } from 'node:util';
 import { Command } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { CommandContext } from '../../../cli/command-context.ts';
-import { createTerminal } from '../../../cli/display/terminal.ts';
 import { registerProcessCommands } from '../../../cli/processes/commands.ts';
 import { assertKeysOrLoopback, KeysRequiredError } from '../../../producer/access/access.ts';
 import { readConfig, VARIABLES } from '../../../src/config/environment.ts';
+import { PARSING_ONLY } from '../../support/parsing-only.ts';
 
 const ROOT = join(__dirname, '../../..');
 const TEXT = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
@@ -23,7 +22,9 @@ const serviceSchema = z.looseObject({
   profiles: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
   depends_on: z.record(z.string(), z.object({ condition: z.string() })).default({}),
-  healthcheck: z.object({ test: z.array(z.string()) }),
+  healthcheck: z.object({ test: z.array(z.string()) }).optional(),
+  mem_limit: z.string(),
+  logging: z.object({ options: z.record(z.string(), z.string()) }),
   restart: z.string(),
   stop_grace_period: z.string(),
 });
@@ -32,24 +33,13 @@ const { services } = z
   .parse(parse(TEXT, { merge: true }));
 type Service = z.infer<typeof serviceSchema>;
 
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+
 const O3Q_KEYS = 'admin:a-secret-of-the-test';
 const { redis, ...ours } = services;
 const processes = Object.entries(ours);
-
-const notExpected = (): never => {
-  throw new Error('a command was expected to be looked at, not to run');
-};
-const context: CommandContext = {
-  client: notExpected,
-  input: process.stdin,
-  output: createTerminal(process.stdout),
-  notices: createTerminal(process.stderr),
-  interruption: notExpected,
-  stopSignals: notExpected,
-  openBrowser: notExpected,
-  finish: notExpected,
-  exit: notExpected,
-};
 
 describe('docker-compose.yml', () => {
   it('has a Redis and each process of o3-queue', () => {
@@ -107,21 +97,21 @@ describe('docker-compose.yml', () => {
     (_name, service) => {
       const [name, ...options] = service.command;
       const program = new Command();
-      registerProcessCommands(program, context);
+      registerProcessCommands(program, PARSING_ONLY);
       const command = program.commands.find((candidate) => candidate.name() === name);
       expect(command?.parseOptions(options)).toEqual({ operands: [], unknown: [] });
     },
   );
 
-  it('checks the health of each process on the port where it listens', () => {
-    const { producer, worker, simulator } = {
-      producer: service('producer'),
-      worker: service('worker'),
-      simulator: service('simulator'),
-    };
-    expect(healthUrl(producer)).toBe(`http://127.0.0.1:${producer.environment['PORT']}/readyz`);
-    expect(healthUrl(worker)).toBe(`http://127.0.0.1:${worker.environment['O3Q_WORKER_PORT']}/readyz`);
-    expect(healthUrl(simulator)).toBe(`http://127.0.0.1:${optionOf(simulator, '--port')}/v1/models`);
+  it('leaves the health of producer and worker to the check of the image, and asks the simulator for its models', () => {
+    // A test of the Dockerfile has the check of the image, which takes the port from the same variables.
+    expect(service('producer')).toMatchObject({ environment: { PORT: '3000' } });
+    expect(service('worker')).toMatchObject({ environment: { O3Q_WORKER_PORT: '3001', HOST: '0.0.0.0' } });
+    expect(service('producer').healthcheck ?? service('worker').healthcheck).toBeUndefined();
+    const [, , , script] = service('simulator').healthcheck?.test ?? [];
+    expect(script).toContain(
+      `fetch('http://127.0.0.1:${optionOf(service('simulator'), '--port')}/v1/models')`,
+    );
   });
 
   it('opens only the port of the producer, and only to this machine', () => {
@@ -152,11 +142,17 @@ describe('docker-compose.yml', () => {
     expect(server.volumes).toEqual(['redis-data:/data']);
   });
 
+  it('bounds the memory and the logs of every container, and that of Redis itself below its container', () => {
+    const bounds = Object.values(services).map(({ mem_limit, logging }) => [mem_limit, logging.options]);
+    expect(bounds).toEqual(Object.keys(services).map(() => ['2g', { 'max-size': '10m', 'max-file': '5' }]));
+    expect(optionOf(service('redis'), '--maxmemory')).toBe('1gb');
+  });
+
   it.each(['producer', 'worker'])('starts the %s when its Redis is ready', (name) => {
     const { depends_on, environment } = service(name);
     expect(depends_on).toEqual({ redis: { condition: 'service_healthy' } });
     expect(new URL(environment['REDIS_URL'] ?? '').hostname).toBe('redis');
-    expect(redis?.healthcheck.test.join(' ')).toContain('redis-cli ping');
+    expect(redis?.healthcheck?.test.join(' ')).toContain('redis-cli ping');
   });
 
   it.each(processes)('gives the %s more time to end than it takes by default', (_name, service) => {
@@ -167,7 +163,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('builds one image once, and pulls it from no registry', () => {
-    expect(new Set(processes.map(([, { image }]) => image))).toEqual(new Set(['o3-queue']));
+    expect(new Set(processes.map(([, { image }]) => image))).toEqual(new Set([`o3-queue:${version}`]));
     const builds = processes.map(([name, { build, pull_policy }]) => [name, build, pull_policy]);
     expect(builds.sort()).toEqual([
       ['producer', '.', 'build'],
@@ -214,8 +210,8 @@ function substitutedNames(text: string): string[] {
  */
 function resolved(environment: Service['environment'], outside: Record<string, string>): NodeJS.ProcessEnv {
   const substitute = (text: string): string =>
-    text.replace(/\$\{(\w+):([-?])([^}]*)\}/g, (_all, name: string, form: string, words: string) => {
-      if (form === '?' && !outside[name]) throw new Error(`${name}: ${words}`);
+    text.replace(/\$\{(\w+)(:-|\?)([^}]*)\}/g, (_all, name: string, form: string, words: string) => {
+      if (form === '?' && outside[name] === undefined) throw new Error(`${name}: ${words}`);
       return outside[name] || words;
     });
   return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, substitute(value)]));
@@ -223,12 +219,6 @@ function resolved(environment: Service['environment'], outside: Record<string, s
 
 function optionOf({ command }: Service, option: string): string | undefined {
   return command.includes(option) ? command[command.indexOf(option) + 1] : undefined;
-}
-
-function healthUrl({ healthcheck }: Service): string | undefined {
-  const [shell, program, flag, script = ''] = healthcheck.test;
-  expect([shell, program, flag]).toEqual(['CMD', 'node', '--eval']);
-  return /fetch\('([^']+)'\)/.exec(script)?.[1];
 }
 
 function secondsOf(duration: string): number {

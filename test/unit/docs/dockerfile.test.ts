@@ -40,9 +40,9 @@ describe('Dockerfile', () => {
     expect(stages).toHaveLength(2);
     const [, major = ''] = /^>=(\d+)\./.exec(manifest.engines.node) ?? [];
     for (const stage of stages) {
-      // The tag names a major version only, and thus its newest minor version.
+      // The tag names a minor version and thus its newest patch.
       const [, tag = ''] =
-        /^node:(\d+)-bookworm-slim( AS build)?$/.exec(valuesOf(stage, 'FROM')[0] ?? '') ?? [];
+        /^node:(\d+)\.\d+-bookworm-slim( AS build)?$/.exec(valuesOf(stage, 'FROM')[0] ?? '') ?? [];
       expect(Number(tag)).toBeGreaterThanOrEqual(Number(major));
     }
   });
@@ -70,6 +70,10 @@ describe('Dockerfile', () => {
     const order = run.map(({ keyword }) => keyword);
     expect(valuesOf(run, 'USER')).toEqual(['node']);
     expect(order.lastIndexOf('USER')).toBeGreaterThan(order.lastIndexOf('RUN'));
+  });
+
+  it('puts o3q on the path, for docker compose exec', () => {
+    expect(valuesOf(run, 'RUN')).toContain(`ln -s /app/${manifest.bin.o3q} /usr/local/bin/o3q`);
   });
 
   it('sets only variables that the configuration knows', () => {

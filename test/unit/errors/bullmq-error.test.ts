@@ -1,4 +1,4 @@
-import { bullmqError } from '../../../src/model-queue/job-view.ts';
+import { bullmqError } from '../../../src/model-queue/bullmq-failure.ts';
 
 it.each([
   ['child o3q:{o3}:7 failed', 'child_failed', 'child job o3:7 failed'],

@@ -57,6 +57,26 @@ describe('the words of a refusal', () => {
   });
 });
 
+describe('the other fields of a refusal', () => {
+  it.each<[object, object | undefined]>([
+    [{ error: { message: 'no', code: 'x' } }, undefined],
+    [
+      { error: { message: 'no', status: 'FAILED', details: [{ a: 1 }] } },
+      { status: 'FAILED', details: [{ a: 1 }] },
+    ],
+    [{ error: 'no', code: 'x', request_id: 'r' }, { request_id: 'r' }],
+    [{ detail: [{ loc: ['body', 'x'], msg: 'no' }] }, { detail: [{ loc: ['body', 'x'], msg: 'no' }] }],
+    [
+      { error: { message: 'no', headers: { a: 'b' }, inner: [{ api_key: 'k', b: 1 }] } },
+      { inner: [{ b: 1 }] },
+    ],
+    [{ error: { message: 'no', 'x-api-key': 'k', request_headers: {} } }, undefined],
+    [{ error: { message: 'no', long: 'x'.repeat(20_000), short: 1 } }, { short: 1 }],
+  ])('of %j are %j', (body, more) => {
+    expect(refusalBodyFrom(JSON.stringify(body), '').more).toEqual(more);
+  });
+});
+
 describe('a 200 that is no response', () => {
   it.each([
     ['{"error": {"message": "Insufficient credits", "code": 402}}', 'application/json', 'quota_exhausted'],

@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
+import { parseExact } from '../../../src/job/exact-json.ts';
 import {
   createCompression,
   isCompressed,
   wholeData,
   wholeLength,
   wholeResponse,
-} from '../../../src/job/compression.ts';
-import { parseExact } from '../../../src/job/exact-json.ts';
+} from '../../../src/job/fields/compression.ts';
 import { type JobData, parseJobData } from '../../../src/job/request.ts';
 
 /** English text, as long as wanted. */

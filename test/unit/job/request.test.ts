@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { continuationOf } from '../../../src/job/ids/named-responses.ts';
 import {
   type JobRequest,
   jobDataFrom,
@@ -8,6 +9,7 @@ import {
   requestedModel,
   responsesBodyFrom,
 } from '../../../src/job/request.ts';
+import { needOf, optionsFrom } from '../../../src/job/stored-options.ts';
 import { questionPreview } from '../../../src/responses/question.ts';
 
 const question = { question: 'Why?' };
@@ -26,6 +28,8 @@ describe('a request', () => {
       ),
       stream: false,
       timeout_ms: 2_147_483_647,
+      needed_by: '2000-01-01T00:00:00+14:00',
+      on_late: 'buy_again',
       model: 'o3',
       priority: 2_097_151,
       delay_ms: 31_622_400_000,
@@ -40,6 +44,18 @@ describe('a request', () => {
     const inferred = (request: JobRequest): z.infer<typeof jobRequest> => request;
     expect(inferred(written(jobRequest.parse(question)))).toEqual(question);
   });
+
+  it.each([question, request({ input: 'x' })])(
+    'says what to do when it is late only if it says when: %j',
+    (asked) => {
+      expect(() => parseJobRequest({ ...asked, on_late: 'wait' })).toThrow(
+        'on_late: expected "needed_by" beside it, which says when the answer is late, got none',
+      );
+      expect(() => parseJobRequest({ ...asked, needed_by: 'tomorrow' })).toThrow(
+        'needed_by: expected a time in ISO 8601 with its zone',
+      );
+    },
+  );
 
   it('keeps fields of the Responses API that this queue does not know', () => {
     const body = {
@@ -107,6 +123,36 @@ describe('the data of a job', () => {
   it('is refused when it holds options that are not data', () => {
     expect(() => parseJobData({ ...question, model: 'o3' })).toThrow('got "model"');
     expect(() => parseJobData(null)).toThrow('expected object, got null');
+  });
+});
+
+describe('what a dispatcher sees of a job', () => {
+  it('is how soon the answer is needed, and the completion window for which the body itself asks', () => {
+    const body = (window: unknown) => ({ input: 'x', background_options: { completion_window: window } });
+    expect(needOf({ input: 'x' }, '2026-11-30T08:00:00+01:00')).toMatchObject({
+      by: Date.parse('2026-11-30T07:00:00Z'),
+    });
+    expect(needOf(body('8h'))).toMatchObject({ window: '8h' });
+    for (const nothing of [{ input: 'x' }, body('soonest'), body(7), { background_options: null }]) {
+      expect(needOf(nothing)).not.toHaveProperty('window');
+      expect(needOf(nothing)).not.toHaveProperty('by');
+    }
+  });
+
+  it('may be a part of what our producers write, and is read without what is no such value', () => {
+    const need = { by: 1_800_000_000_000, window: 8, effort: 'low' };
+    expect(optionsFrom({ need }).need).toEqual({ by: 1_800_000_000_000, effort: 'low' });
+  });
+});
+
+describe('a chain of responses', () => {
+  it.each([
+    ['job_0', 'job_root', 'job_root'],
+    ['job_0', undefined, 'job_0'],
+    ['7', undefined, undefined],
+    ['an id of another client', undefined, undefined],
+  ])('of job %j, whose data names %j, is %j', (id, stored, chain) => {
+    expect(continuationOf(id, stored)).toBe(chain);
   });
 });
 

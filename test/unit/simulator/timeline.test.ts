@@ -14,6 +14,7 @@ function scriptOf(metadata: Record<string, string> = {}, body: Record<string, un
   return writeScript(request, {
     id: `resp_${'0'.repeat(48)}`,
     createdAtMs: 1_795_392_000_000,
+    waitMs: 0,
     thinkMs: request.sim.numbers.sim_think_ms ?? THINK_MS,
     keepaliveMs: KEEPALIVE_MS,
     faults: request.sim.faults,

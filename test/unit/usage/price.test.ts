@@ -1,6 +1,6 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import type { Usage } from '../../../src/job/view.ts';
-import { createPriceList } from '../../../src/usage/price.ts';
+import { createPriceList, type ResponseUsage } from '../../../src/usage/price.ts';
 
 const prices = createPriceList({
   'my-model': { input: 3, cachedInput: 0.3, output: 9 },
@@ -16,7 +16,13 @@ function usage(input: number, output: number, more: Partial<Usage> = {}): Usage 
 
 /** In nano-dollars; of 1,000 input tokens and 500 output tokens by default. */
 function costOf(upstreamModel: string, serviceTier: string | null = null, used = usage(1000, 500)) {
-  return prices.costOf({ upstreamModel, usage: used, serviceTier });
+  return prices.costOf({ upstreamModel, usage: used, serviceTier })?.nano ?? null;
+}
+
+/** The cost on a day, in the tier `default` unless one is given. */
+function costOn(day: string, upstreamModel: string, more: Partial<ResponseUsage> = {}) {
+  const list = createPriceList({}, { now: () => Date.parse(day) });
+  return list.costOf({ upstreamModel, usage: usage(1000, 500), serviceTier: null, ...more });
 }
 
 describe('the cost of a response', () => {
@@ -57,6 +63,38 @@ describe('the cost of a response', () => {
     expect(costOf('gpt-6.2-sol', 'flex')).toBeNull();
   });
 
+  it('a write to the cache that lives for twelve hours costs twice as much as one of 30 minutes', () => {
+    const details = { cache_write_tokens: 300, cache_write_12h_tokens: 100 };
+    const used = usage(1000, 500, details);
+    expect(costOf('gpt-6.2-sol', null, used)).toBe(700 * 2000 + 200 * 2500 + 100 * 5000 + 500 * 10_000);
+    // By the rule: OpenAI has published no such price.
+    expect(costOf('gpt-6-sol', null, used)).toBe(700 * 2000 + 200 * 2500 + 100 * 5000 + 500 * 10_000);
+  });
+
+  it('the whole of a request costs more when its input is longer than 272,000 tokens', () => {
+    const cost = (tokens: number) =>
+      costOf('gpt-6.2-sol', null, usage(tokens, 1000, { cached_tokens: 1000 }));
+    expect(cost(272_000)).toBe(271_000 * 2000 + 1000 * 100 + 1000 * 10_000);
+    expect(cost(272_001)).toBe(2 * (271_001 * 2000 + 1000 * 100) + 1.5 * 1000 * 10_000);
+  });
+
+  it('a price begins on its day', () => {
+    expect(costOn('2026-08-20', 'gpt-5.6-sol')?.nano).toBe(1000 * 5000 + 500 * 30_000);
+    expect(costOn('2026-08-21', 'gpt-5.6-sol')?.nano).toBe(1000 * 4000 + 500 * 20_000);
+    const plain = costOn('2027-02-28', 'gpt-6.2-sol')?.nano ?? Number.NaN;
+    expect(costOn('2027-02-28', 'gpt-6.2-sol', { serviceTier: 'ultrafast' })?.nano).toBe(3 * plain);
+    expect(costOn('2027-03-01', 'gpt-6.2-sol', { serviceTier: 'ultrafast' })?.nano).toBe(6 * plain);
+  });
+
+  it('the discount of a completion window lowers the cost, and not the list price', () => {
+    const used = usage(300_000, 1000, { cached_tokens: 100_000, cache_write_tokens: 1000 });
+    const list = 2 * (199_000 * 2000 + 100_000 * 100 + 1000 * 2500) + 1.5 * 1000 * 10_000;
+    const cost = { upstreamModel: 'gpt-6.2-sol', usage: used, serviceTier: 'default' };
+    const costs = [0, 0.3, 0.4].map((discount) => prices.costOf({ ...cost, discount }));
+    expect(costs.map((each) => each?.listNano)).toEqual([list, list, list]);
+    expect(costs.map((each) => each?.nano)).toEqual([list, list * 0.7, list * 0.6].map(Math.round));
+  });
+
   it('reasoning costs nothing extra, because it is part of the output', () => {
     expect(costOf('o3', null, usage(1000, 500, { reasoning_tokens: 450 }))).toBe(costOf('o3'));
   });
@@ -70,7 +108,10 @@ describe('the cost of a response', () => {
     ['default', 'o3', 1],
     ['auto', 'o3', 1],
     ['flex', 'o3', 0.5],
-    ['priority', 'o3', 2],
+    ['priority', 'o3', 1.75],
+    ['priority', 'gpt-5-mini', 1.8],
+    ['fast', 'gpt-6.2-sol', 2],
+    ['ultrafast', 'gpt-6.1-sol', 6],
     ['priority', 'gpt-5.5-2026-04-23', 2.5],
     ['flex', 'my-model', 0.5],
   ])('the tier of the reply is a factor on the price: %s, of %s', (tier, model, factor) => {
@@ -89,6 +130,35 @@ describe('the cost of a response', () => {
     expect(costOf('free-model')).toBe(0);
     expect(costOf('constructor')).toBe(1_500_000);
   });
+});
+
+describe('a cost is an estimate', () => {
+  it.each<[why: string, model: string, more: Partial<ResponseUsage>, isEstimated: boolean]>([
+    ['no doubt', 'gpt-6.2-sol', {}, false],
+    ['a configured price', 'my-model', {}, false],
+    ['a tier with a published factor', 'gpt-6.2-sol', { serviceTier: 'priority' }, false],
+    ['flex', 'o3', { serviceTier: 'flex' }, false],
+    ['a discount, which the reply does not confirm', 'gpt-6.2-sol', { discount: 0.4 }, true],
+    ['a tier without a published factor', 'my-model', { serviceTier: 'priority' }, true],
+    ['a factor that was found once', 'o3', { serviceTier: 'priority' }, true],
+    ['a write that may live for 12 hours', 'gpt-6.2-sol', { usage: written() }, true],
+    ['a write whose life is known', 'gpt-6.2-sol', { usage: written(50) }, false],
+    ['a 12-hour write without a price', 'gpt-6-sol', { usage: written(50) }, true],
+    ['a write of a model with one price', 'gpt-6-sol', { usage: written() }, false],
+  ])('for %s, of %s', (_, upstreamModel, more, isEstimated) => {
+    const used = { upstreamModel, usage: usage(1000, 500), serviceTier: null, ...more };
+    expect(prices.costOf(used)).toMatchObject({ isEstimated });
+  });
+
+  it('after the last day for which a promotion was promised', () => {
+    expect(costOn('2026-11-21', 'gpt-5.6-sol')).toMatchObject({ isEstimated: false });
+    expect(costOn('2026-11-22', 'gpt-5.6-sol')).toMatchObject({ isEstimated: true });
+  });
+
+  function written(for12h?: number): Usage {
+    const details = for12h === undefined ? {} : { cache_write_12h_tokens: for12h };
+    return usage(1000, 500, { cache_write_tokens: 100, ...details });
+  }
 });
 
 describe('an unknown cost is null', () => {
@@ -111,6 +181,7 @@ describe('an unknown cost is null', () => {
   it('the cost in an unknown tier is unknown', () => {
     expect(costOf('o3', 'moonlight')).toBeNull();
     expect(costOf('free-model', 'moonlight')).toBeNull();
+    expect(costOf('o3', 'ultrafast')).toBeNull();
   });
 
   it('the cost of a response without usage is unknown', () => {
@@ -120,6 +191,7 @@ describe('an unknown cost is null', () => {
   it.each([
     usage(10, 5, { cached_tokens: 11 }),
     usage(10, 5, { cached_tokens: 6, cache_write_tokens: 5 }),
+    usage(10, 5, { cache_write_tokens: 1, cache_write_12h_tokens: 2 }),
     usage(-1, 5),
     usage(1, Number.NaN),
   ])('the cost of an impossible usage is unknown: %j', (nonsense) => {
@@ -130,23 +202,34 @@ describe('an unknown cost is null', () => {
 
 test('the expected cost has no cached input', () => {
   const expected = { inputTokens: 1000, outputTokens: 500 };
-  expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected })).toBe(costOf('o3'));
-  expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected, serviceTier: 'flex' })).toBe(
-    costOf('o3', 'flex'),
-  );
-  expect(prices.expectedCostOf({ upstreamModel: 'gpt-99', ...expected })).toBeNull();
+  const expectedOf = (more: { upstreamModel: string; serviceTier?: string; discount?: number }) =>
+    prices.expectedCostOf({ ...expected, ...more });
+  expect(expectedOf({ upstreamModel: 'o3' })?.nano).toBe(costOf('o3'));
+  expect(expectedOf({ upstreamModel: 'o3', serviceTier: 'flex' })?.nano).toBe(costOf('o3', 'flex'));
+  const [nano, listNano] = [1000 * 1200 + 500 * 6000, 1000 * 2000 + 500 * 10_000];
+  expect(expectedOf({ upstreamModel: 'gpt-6.2-sol', discount: 0.4 })).toEqual({
+    ...{ nano, listNano, isEstimated: true },
+  });
+  expect(expectedOf({ upstreamModel: 'gpt-99' })).toBeNull();
 });
 
-it.each(['o3', 'o3-mini', 'gpt-5', 'gpt-4.1', 'gpt-4o', 'gpt-5.4'])(
-  '%s costs what its table says',
-  (model) => {
-    for (const input of [1, 1000, 271_999, 272_000, 300_000]) {
-      for (const cached of [0, Math.floor(input / 3)]) {
-        const used = { input_tokens: input, cache_read_tokens: cached, output_tokens: 700 };
-        const dollars = calcPrice(used, model, { providerId: 'openai' })?.total_price ?? Number.NaN;
-        const cost = costOf(model, null, usage(input, 700, { cached_tokens: cached }));
-        expect(Math.abs((cost ?? Number.NaN) - dollars * 1e9)).toBeLessThanOrEqual(1);
-      }
+it.each([
+  'o3',
+  'o3-mini',
+  'gpt-5',
+  'gpt-4.1',
+  'gpt-4o',
+  'gpt-5.4',
+  'gpt-5.6-terra',
+  'gpt-5.6-luna',
+  'gpt-6-sol',
+])('%s costs what the table of @pydantic/genai-prices says', (model) => {
+  for (const input of [1, 1000, 271_999, 300_000]) {
+    for (const cached of [0, Math.floor(input / 3)]) {
+      const used = { input_tokens: input, cache_read_tokens: cached, output_tokens: 700 };
+      const dollars = calcPrice(used, model, { providerId: 'openai' })?.total_price ?? Number.NaN;
+      const cost = costOf(model, null, usage(input, 700, { cached_tokens: cached }));
+      expect(Math.abs((cost ?? Number.NaN) - dollars * 1e9)).toBeLessThanOrEqual(1);
     }
-  },
-);
+  }
+});

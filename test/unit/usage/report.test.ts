@@ -30,7 +30,7 @@ describe('the range of a report', () => {
 
 const none = {
   ...{ requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nanoUsd: 0, unpriced: 0 },
-  ...{ estimated: 0, estimatedNano: 0 },
+  ...{ savedNano: 0, estimated: 0, estimatedNano: 0 },
 };
 const entries: UsageEntry[] = [
   { ...none, day: '2026-03-01', model: 'o3', tenant: 'bob', requests: 2, output: 7, nanoUsd: 100_000_001 },
@@ -44,6 +44,7 @@ const entries: UsageEntry[] = [
     nanoUsd: 200_000_002,
     estimated: 1,
     estimatedNano: 50_000_000,
+    savedNano: 40_000_000,
   },
   { ...none, day: '2026-02-28', model: 'o3', tenant: null, requests: 1, unpriced: 1 },
   { ...none, day: '2026-02-28', model: 'gpt-5', tenant: 'bob', requests: 1, nanoUsd: 0 },
@@ -69,7 +70,10 @@ describe('a report', () => {
     ]);
     expect(rows[0]).not.toHaveProperty('model');
     expect(total).toMatchObject({ requests: 6, output_tokens: 7, cost_usd: 0.300000003 });
-    expect(reportFrom(range, entries, 'tenant').rows[0]).toMatchObject({ tenant: null, cost_usd: null });
+    expect(total).toMatchObject({ list_usd: 0.340000003, saved_usd: 0.04 });
+    expect(reportFrom(range, entries, 'tenant').rows[0]).toMatchObject({
+      ...{ tenant: null, cost_usd: null, list_usd: null, saved_usd: 0 },
+    });
   });
 
   it('a report without entries costs nothing', () => {
@@ -79,11 +83,11 @@ describe('a report', () => {
   it('a report is a table in a terminal', () => {
     const terminal = { ...createTerminal(process.stdout), paint: (_: unknown, text: string) => text };
     expect(usageTable(reportFrom(range, entries, 'tenant'), 'tenant', terminal).split('\n')).toEqual([
-      'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  ESTIMATED  UNPRICED',
-      '(no tenant)         1      0       0       0          0  unknown      $0.00         1',
-      'alice               2      0       0       0          0    $0.20      $0.05         1',
-      'bob                 3      0       0       7          0    $0.10      $0.00         0',
-      'total               6      0       0       7          0    $0.30      $0.05         2',
+      'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  SAVED  ESTIMATED  UNPRICED',
+      '(no tenant)         1      0       0       0          0  unknown  $0.00      $0.00         1',
+      'alice               2      0       0       0          0    $0.20  $0.04      $0.05         1',
+      'bob                 3      0       0       7          0    $0.10  $0.00      $0.00         0',
+      'total               6      0       0       7          0    $0.30  $0.04      $0.05         2',
     ]);
   });
 });

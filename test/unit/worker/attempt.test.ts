@@ -123,7 +123,8 @@ describe('a failure', () => {
 
   it('books what the failed response used, with the end of the job or before the next attempt', async () => {
     const usage = { input_tokens: 1000, output_tokens: 500 };
-    const spent = { responseId: 'resp_1', costNano: 1000 * 2000 + 500 * 8000, usage };
+    const nano = 1000 * 2000 + 500 * 8000;
+    const spent = { responseId: 'resp_1', cost: { nano, listNano: nano, isEstimated: false }, usage };
     const broken = (code: string) => ({
       ...ANSWERED,
       status: 'failed',

@@ -2,12 +2,15 @@ import { TerminalError } from '../../../src/errors/failure.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { endFrom, outcomeOf } from '../../../worker/attempt/outcome.ts';
 
-const PRICES = createPriceList({});
+const PRICING = { prices: createPriceList({}) };
 
 describe('endFrom', () => {
   it('returns an answer that was cut short, with the reason', () => {
     expect(
-      endFrom({ id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, PRICES),
+      endFrom(
+        { id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } },
+        PRICING,
+      ),
     ).toMatchObject({
       status: 'completed',
       summary: { incomplete_reason: 'max_output_tokens', answer_preview: null, usage: null },
@@ -22,9 +25,13 @@ describe('endFrom', () => {
       service_tier: 'flex',
       usage: { input_tokens: 1000, input_tokens_details: { cached_tokens: 400 }, output_tokens: 500 },
     };
-    expect(endFrom(response, PRICES)).toMatchObject({
+    expect(endFrom(response, PRICING)).toMatchObject({
       summary: { cost_usd: 0.0027, service_tier: 'flex' },
-      spent: { responseId: 'r', costNano: 2_700_000, usage: { cached_tokens: 400, cache_write_tokens: 0 } },
+      spent: {
+        responseId: 'r',
+        cost: { nano: 2_700_000 },
+        usage: { cached_tokens: 400, cache_write_tokens: 0 },
+      },
     });
   });
 
@@ -38,13 +45,13 @@ describe('endFrom', () => {
     ['gpt-6.1-sol', null, null],
   ])('says what the answer of %s costs more than that of %s would: %s', (model, from, extra) => {
     const usage = { input_tokens: 1000, output_tokens: 500 };
-    const end = endFrom({ id: 'r', status: 'completed', model, usage }, PRICES, { fallbackFrom: from });
+    const end = endFrom({ id: 'r', status: 'completed', model, usage }, PRICING, { fallbackFrom: from });
     expect(end).toMatchObject({ summary: { fallback_from: from, fallback_extra_usd: extra } });
   });
 
   it('returns an answer when a server sends no status', () => {
     const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }];
-    expect(endFrom({ id: 'r', output }, PRICES)).toMatchObject({
+    expect(endFrom({ id: 'r', output }, PRICING)).toMatchObject({
       status: 'completed',
       summary: {
         answer_preview: 'Yes.',
@@ -69,7 +76,7 @@ describe('endFrom', () => {
   ])('is a failure for %s: %s, retryable: %s', (code, expected, retryable) => {
     let thrown: unknown;
     try {
-      endFrom({ id: 'r', status: 'failed', error: { code, message: 'because' } }, PRICES);
+      endFrom({ id: 'r', status: 'failed', error: { code, message: 'because' } }, PRICING);
     } catch (error: unknown) {
       thrown = error;
     }
@@ -77,13 +84,13 @@ describe('endFrom', () => {
   });
 
   it('fails without a reason, too', () => {
-    expect(() => endFrom({ id: 'r', status: 'failed', error: null }, PRICES)).toThrow(
+    expect(() => endFrom({ id: 'r', status: 'failed', error: null }, PRICING)).toThrow(
       'unknown: the upstream gave no reason',
     );
   });
 
   it('fails when the response was cancelled at the upstream', () => {
-    expect(() => endFrom({ id: 'r', status: 'cancelled' }, PRICES)).toThrow(TerminalError);
+    expect(() => endFrom({ id: 'r', status: 'cancelled' }, PRICING)).toThrow(TerminalError);
   });
 });
 
@@ -91,7 +98,7 @@ describe('outcomeOf', () => {
   it('returns what the record says', () => {
     const summary = {
       usage: null,
-      cost_usd: null,
+      ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false },
       simulated: false,
       service_tier: null,
       answer_preview: '',

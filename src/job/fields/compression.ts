@@ -1,9 +1,9 @@
 import { promisify } from 'node:util';
 import { gunzip, gunzipSync, gzip, gzipSync } from 'node:zlib';
-import { createSemaphore } from '../async/semaphore.ts';
-import { QueueError } from '../errors/problem.ts';
-import { isJsonObject, parseExact, stringifyExact } from './exact-json.ts';
-import type { JobData } from './request.ts';
+import { createSemaphore } from '../../async/semaphore.ts';
+import { QueueError } from '../../errors/problem.ts';
+import { isJsonObject, parseExact, stringifyExact } from '../exact-json.ts';
+import type { JobData } from '../request.ts';
 
 /**
  * Texts of up to this length are compressed and decompressed at once, which takes half a millisecond at most:
