@@ -148,6 +148,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
+    need: options.need,
     metadata: options.metadata ?? {},
     createdAt,
     finishedAt: undefined,
