@@ -152,7 +152,7 @@ export class TenantQueue {
       const { queue, bullId, reading } = await this.#findJob(id);
       const [data, response] = await Promise.all([
         this.#core.redis.hget(queue.keys.job(bullId), 'data'),
-        reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
+        reading.view.status === 'completed' ? queue.response(bullId) : null,
       ]);
       if (data === null || (response === null && reading.view.status === 'completed')) throw notFound(id);
       return jobDetailFrom(reading, data, response);
@@ -248,7 +248,7 @@ export class TenantQueue {
   > {
     const job = reading.view;
     if (job.status !== 'completed') return { completed: false, job };
-    const stored = await this.#core.redis.getBuffer(queue.keys.response(bullId));
+    const stored = await queue.response(bullId);
     if (stored === null) throw notFound(job.id);
     return { completed: true, job, stored };
   }
