@@ -23,6 +23,7 @@ import {
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { ActionsClient } from './actions-client.ts';
 import {
@@ -43,6 +44,7 @@ import {
   isJobResult,
   isJobView,
   isModelViews,
+  isQuote,
   isResumedModel,
   isUsageReport,
 } from './answer.ts';
@@ -196,6 +198,18 @@ export class O3Client implements JobQueue {
 
   jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
     return jobsOfAllPages((page) => this.list(page, options), query);
+  }
+
+  /**
+   * Estimates what a request would cost and when it would be answered, in each completion window. It stores
+   * nothing.
+   */
+  async quote(request: JobRequest, options: CallOptions = {}): Promise<Quote> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    const { body, status } = await this.#transport.write({
+      ...{ method: 'POST', path: '/jobs?quote=1', body: request, signal, patienceMs: this.#patienceMs },
+    });
+    return this.#checked(body, status, [isQuote, 'a quote']);
   }
 
   /**
