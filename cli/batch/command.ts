@@ -3,20 +3,31 @@ import { countText, durationText, numberText } from '../../src/client/quantity.t
 import { type CommandContext, printJson } from '../command-context.ts';
 import { nextCommands } from '../display/outcome.ts';
 import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts';
-import { EXIT } from '../exit-code.ts';
+import { EXIT, UsageError } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
+import { byOption, neededByText, onLateOption, pastFlaw, timeIn } from '../time-option.ts';
 import { BatchError } from './files/file.ts';
 import { type InputSurvey, questionLines, surveyInput } from './files/input.ts';
+import type { LineOptions } from './files/input-line.ts';
 import { hashOfLine } from './files/key.ts';
 import { type OutputSurvey, openOutput, surveyOutput } from './files/output.ts';
 import { costOf, errorOf } from './files/output-line.ts';
 import { type BatchPaths, batchPaths, requireWritable } from './files/paths.ts';
-import { batchOf, type FoundRecord, openRecord, readRecord } from './files/record.ts';
+import {
+  type BatchTerms,
+  batchOf,
+  type FoundRecord,
+  openRecord,
+  readRecord,
+  termsOf,
+} from './files/record.ts';
 import { runBatch } from './run.ts';
 
 interface BatchOptions {
   out: string;
   model?: string;
+  by?: { text: string; time: Date };
+  onLate?: 'wait' | 'buy_again';
   concurrency: number;
   json?: true;
 }
@@ -40,6 +51,9 @@ export function registerBatchCommand(program: Command, context: CommandContext):
       '-m, --model <model>',
       'a configured model for all lines; default: the model that the line names, else the default model',
     )
+    // A batch that continues may do so after the time by which its answers were needed.
+    .addOption(byOption((text) => ({ text, time: timeIn(text, 'future', new Date()) })))
+    .addOption(onLateOption())
     .option('--concurrency <n>', 'the most jobs that are unfinished at the same time', positive, 1000)
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', HELP)
@@ -51,8 +65,11 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   const client = context.client();
   const survey = await surveyInput(input);
   const paths = await batchPaths(input, options.out);
-  const terms = { sha256: survey.sha256, model: options.model ?? null, instance: client.url };
-  const earlier = await readRecord(paths.record, terms);
+  const asked: BatchTerms = {
+    ...{ sha256: survey.sha256, model: options.model ?? null, instance: client.url },
+    ...{ on_late: options.onLate, needed_by: options.by?.time.toISOString() },
+  };
+  const earlier = await readRecord(paths.record, asked);
   const done = await surveyOutput(paths.output, survey.lastLine);
   const begun: BatchCount = {
     total: survey.questions,
@@ -74,6 +91,10 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   }
 
   requireSameBatch(earlier, done, paths);
+  const terms = termsOf(earlier) ?? asked;
+  const { by } = options;
+  const flaw = terms === asked && by !== undefined ? pastFlaw(by.time, by.text, new Date()) : undefined;
+  if (flaw !== undefined) throw new UsageError(`--by: ${flaw}`);
   await requireWritable(paths);
   // A wrong address or a refused key is reported at once, instead of after a long wait.
   await client.list({ limit: 1 });
@@ -88,13 +109,14 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   let isComplete = false;
   try {
     notices.line(beginningText(begun));
+    if (terms.needed_by !== undefined) notices.line(`The answers are ${neededByText(terms.needed_by)}`);
     const progress = await startBatchProgress(notices, begun);
     try {
       await runBatch({
         client,
         input,
         sha256: survey.sha256,
-        model: options.model,
+        forAll: lineOptions(terms),
         done,
         output,
         record,
@@ -117,7 +139,9 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
     isComplete = true;
   } catch (error: unknown) {
     notices.line(stoppedText(count));
-    notices.line(nextCommands(notices, [[commandText(input, options), 'continues where it stopped']]));
+    notices.line(
+      nextCommands(notices, [[commandText(input, options.out, terms), 'continues where it stopped']]),
+    );
     if (!signal.aborted) throw error;
     context.finish(EXIT.interrupted);
   } finally {
@@ -182,8 +206,22 @@ function endText({ total, failed }: BatchCount): string {
   return `${countText(total, 'line')}${failed === 0 ? '' : `, ${numberText(failed)} without an answer`}`;
 }
 
-function commandText(input: string, { out, model }: BatchOptions): string {
-  return ['o3q batch', input, '--out', out, ...(model === undefined ? [] : ['--model', model])].join(' ');
+function commandText(input: string, out: string, terms: BatchTerms): string {
+  const { model, needed_by: neededBy, on_late: onLate } = lineOptions(terms);
+  const options = { model, by: neededBy, 'on-late': onLate };
+  const given = Object.entries(options).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
+  return ['o3q batch', input, '--out', out, ...given].join(' ');
+}
+
+/** Absent options are left out, because a line's own option counts where the batch has none. */
+function lineOptions({ model, needed_by: neededBy, on_late: onLate }: BatchTerms): LineOptions {
+  return {
+    ...(model !== null && { model }),
+    ...(neededBy !== undefined && { needed_by: neededBy }),
+    ...(onLate !== undefined && { on_late: onLate }),
+  };
 }
 
 function positive(text: string): number {

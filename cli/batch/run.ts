@@ -5,7 +5,7 @@ import type { O3Client } from '../../src/client/o3-client.ts';
 import { collectAnswers } from './collector.ts';
 import { BatchError } from './files/file.ts';
 import { questionLines } from './files/input.ts';
-import { type Origin, parseInputLine } from './files/input-line.ts';
+import { type LineOptions, type Origin, parseInputLine } from './files/input-line.ts';
 import { type BatchKey, hashOfLine } from './files/key.ts';
 import type { BatchOutput, OutputSurvey } from './files/output.ts';
 import { answerLine, type LineOutcome } from './files/output-line.ts';
@@ -18,8 +18,8 @@ export interface BatchRunOptions {
   input: string;
   /** The hash of the input at the time of the survey. */
   sha256: string;
-  /** The model for all lines; undefined when each line keeps its own. */
-  model: string | undefined;
+  /** What counts for all lines. */
+  forAll: LineOptions;
   /** The lines that an earlier run has written. */
   done: Pick<OutputSurvey, 'has'>;
   output: BatchOutput;
@@ -39,7 +39,7 @@ export interface BatchRunOptions {
  * key, so it gets the same job. It does not enqueue a line that is in the output.
  */
 export async function runBatch(options: BatchRunOptions): Promise<void> {
-  const { client, input, model, done, output, record, concurrency, onOutcome, say } = options;
+  const { client, input, forAll, done, output, record, concurrency, onOutcome, say } = options;
   const stop = new AbortController();
   const { signal } = stop;
   // Hundreds of calls listen to this signal at the same time.
@@ -70,7 +70,7 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
       if (wasFull) await submission.linger();
       signal.throwIfAborted();
       const key = { batch: record.batch, line, hash: hashOfLine(bytes ?? Buffer.alloc(0)) };
-      const parsed = parseInputLine(bytes, model);
+      const parsed = parseInputLine(bytes, forAll);
       const { origin } = parsed;
       const id = record.jobOf(line);
       if (!parsed.ok) await settle(key, origin, { status: 'refused', error: parsed.error });

@@ -11,7 +11,7 @@ import { EXIT, EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
 import { metadataPair } from '../filter-options.ts';
 import { idFor } from '../job-id.ts';
 import { waitChoice, wholeNumber } from '../option.ts';
-import { FUTURE_TIME_HELP, futureTime } from '../time-option.ts';
+import { byOption, FUTURE_TIME_HELP, futureTime, neededByText, onLateOption } from '../time-option.ts';
 import { followOutcome } from './follow.ts';
 import { readQuestion, readRequest, type Work } from './question-input.ts';
 
@@ -25,6 +25,8 @@ interface AskOptions {
   delayMs?: number;
   maxAttempts?: number;
   timeoutMs?: number;
+  by?: string;
+  onLate?: 'wait' | 'buy_again';
   deadline?: string;
   metadata?: Record<string, string>;
   webhookUrl?: string;
@@ -53,6 +55,8 @@ export function registerAskCommand(program: Command, context: CommandContext): v
     .option('--delay-ms <ms>', 'start the job this many milliseconds from now, or later', wholeNumber)
     .option('--max-attempts <n>', 'the most attempts when the upstream fails', wholeNumber)
     .option('--timeout-ms <ms>', 'the longest that one attempt may take', wholeNumber)
+    .addOption(byOption())
+    .addOption(onLateOption())
     .option('--deadline <time>', `fail the job if it has not ended by then: ${FUTURE_TIME_HELP}`, futureTime)
     .option(
       '--metadata <key=value>',
@@ -100,6 +104,7 @@ async function ask(
     context.finish(EXIT.interrupted);
     return;
   }
+  if (options.by !== undefined && options.json !== true) context.notices.line(neededByText(options.by));
   if (timeoutMs === undefined) {
     printEnqueued(context, job, consoleUrl(client, job.id), options.json === true);
     return;
@@ -127,6 +132,8 @@ function requestFrom(work: Work, options: AskOptions): JobRequest {
     delay_ms: options.delayMs,
     max_attempts: options.maxAttempts,
     timeout_ms: options.timeoutMs,
+    needed_by: options.by,
+    on_late: options.onLate,
     deadline: options.deadline,
     webhook_url: options.webhookUrl,
     ...('question' in work && { metadata: options.metadata }),
@@ -140,7 +147,7 @@ function requestFrom(work: Work, options: AskOptions): JobRequest {
     const flaws = error.flaws.map(({ path, message }) =>
       path === '' || path === 'question' ? message : `--${path.replaceAll('_', '-')}: ${message}`,
     );
-    throw new UsageError(flaws.join('\n'), { cause: error });
+    throw new UsageError(flaws.join('\n').replaceAll('"needed_by"', '--by'), { cause: error });
   }
 }
 
@@ -168,6 +175,7 @@ Examples:
   o3q ask "Summarise this" --context report.md --wait
   o3q ask "A long story" --follow                      prints the answer while it is written
   o3q ask --request body.json --metadata customer=4711 --deadline 2h
+  o3q ask "Plan the migration" --by "tomorrow 8:00"     may cost less than an answer at once
   git diff | o3q ask "Review this change" --context - --wait 600 > review.md
   id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
   o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -1,4 +1,5 @@
 import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.ts';
+import { isInFinalOutput } from '../responses/output-item-fields.ts';
 
 /**
  * LogEntry is one entry of a job's event log. The log has what the upstream streamed, in order, over all
@@ -32,6 +33,8 @@ type ItemIds = Map<number, string>;
 export class LogBatch {
   readonly #itemIds: ItemIds = new Map();
   #events: ResponseEvent[] = [];
+  /** Whether the batch has an event that the final response does not tell. */
+  hasMoreThanResponse = false;
 
   /**
    * Adds an event. It joins consecutive deltas, and drops padding and events that are not part of the answer.
@@ -40,14 +43,19 @@ export class LogBatch {
     if (!isPartOfAnswer(event)) return;
     const last = this.#events.at(-1);
     const both = last === undefined ? undefined : joined(last, event);
-    if (both === undefined) this.#events.push(event);
-    else this.#events[this.#events.length - 1] = both;
+    if (both !== undefined) {
+      this.#events[this.#events.length - 1] = both;
+      return;
+    }
+    this.#events.push(event);
+    this.hasMoreThanResponse ||= !isInFinalOutput(event);
   }
 
   /** Returns the batch in its stored form, and empties the batch. */
   take(): string {
     const written = this.#events.map((event) => this.#write(event));
     this.#events = [];
+    this.hasMoreThanResponse = false;
     return written.length === 0 ? '' : JSON.stringify(written);
   }
 

@@ -11,6 +11,17 @@ export function windowNamed(name: unknown): CompletionWindow | undefined {
   return COMPLETION_WINDOWS.find((window) => window === name);
 }
 
+/**
+ * windowIn returns the window that a request's body asks for; undefined: none, or `soonest`. The upstream may
+ * have windows that this queue does not know.
+ */
+export function windowIn(body: Readonly<Record<string, unknown>>): string | undefined {
+  const { background_options: asked } = body;
+  const isObject = typeof asked === 'object' && asked !== null && 'completion_window' in asked;
+  const named = isObject ? asked.completion_window : undefined;
+  return typeof named === 'string' && named !== 'soonest' ? named : undefined;
+}
+
 /** DiscountedWindow is a completion window in which the upstream answers later, for less. */
 export type DiscountedWindow = Exclude<CompletionWindow, 'soonest'>;
 
@@ -21,6 +32,26 @@ const HOUR_MS = 3_600_000;
 
 /** WINDOW_MS is the length of each discounted window, in milliseconds. */
 export const WINDOW_MS: Readonly<Record<DiscountedWindow, number>> = { '2h': 2 * HOUR_MS, '8h': 8 * HOUR_MS };
+
+/**
+ * windowLengthMs returns the length of the window of that name, in milliseconds. A window that this queue
+ * does not know counts as the longest known one.
+ */
+export function windowLengthMs(name: string): number {
+  return name === '2h' ? WINDOW_MS['2h'] : WINDOW_MS['8h'];
+}
+
+/** The models whose documentation has windows (November 2026), and their snapshots. */
+const WITH_WINDOWS = /^gpt-6\.2-(sol|astra)(-\d{4}-\d{2}-\d{2})?$/;
+
+/**
+ * mayHaveWindows says whether windows are tried with an upstream model of a configured model. The first
+ * choice may say for itself that it has none. A fallback, which takes over without being asked for, must be
+ * known to have windows.
+ */
+export function mayHaveWindows({ upstream }: { readonly upstream: string }, upstreamModel: string): boolean {
+  return upstreamModel === upstream || WITH_WINDOWS.test(upstreamModel);
+}
 
 /**
  * DEFAULT_MARGIN_MS is the time that must be left beyond a window, in milliseconds, until the answers of the

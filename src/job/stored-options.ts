@@ -1,6 +1,6 @@
 import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
-import { isJsonObject } from './exact-json.ts';
+import { windowIn } from './completion-window.ts';
 import { metadata } from './fields/metadata.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
@@ -97,18 +97,18 @@ export interface EnqueuedNeed {
  * @param neededBy `needed_by` of the request.
  */
 export function needOf(body: Record<string, unknown>, neededBy?: string): EnqueuedNeed {
-  const { reasoning, service_tier: tier, background_options: background } = body;
+  const { reasoning, service_tier: tier } = body;
   const asked =
     typeof reasoning === 'object' && reasoning !== null && 'effort' in reasoning ? reasoning.effort : '';
   // Averages are kept for each effort, so callers must not be able to invent new ones.
   const effort = REASONING_EFFORTS.find((known) => known === asked) ?? '';
-  const window = isJsonObject(background) ? background['completion_window'] : undefined;
+  const window = windowIn(body);
   return {
     input: tokensIn(body),
     effort,
     ...(typeof tier === 'string' && { tier }),
     ...(neededBy !== undefined && { by: Date.parse(neededBy) }),
-    ...(typeof window === 'string' && window !== 'soonest' && { window }),
+    ...(window !== undefined && { window }),
   };
 }
 

@@ -85,6 +85,14 @@ export function ownerOf({ type, part }: ResponseEvent): Owner | undefined {
 }
 
 /**
+ * isInFinalOutput is true for an event whose content the final output has too, so that a reader who missed the
+ * event gets it at the end. It is false for the progress of a tool, and for types that are not known.
+ */
+export function isInFinalOutput(event: ResponseEvent): boolean {
+  return event.type.startsWith('response.output_item.') || ownerOf(event) !== undefined;
+}
+
+/**
  * toolItemOf returns the type of the item to which an event about a call of a tool belongs, such as
  * `web_search_call` for `response.web_search_call.searching`; undefined: the event's type does not tell.
  */

@@ -92,6 +92,7 @@ export interface JobAct {
 export interface RunProgress {
   /** `undefined`: the reservation was used, or was given back. */
   reservedModel?: undefined;
+  completionWindow?: CompletionWindow;
   /** `undefined`: the upstream has refused the create, so nothing was bought. */
   purchaseMark?: undefined;
   purchaseMarkAbandoned?: true;
@@ -121,6 +122,7 @@ export type RunEnd =
 /** Field names in Redis are in snake_case, for operators with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
   reservedModel: 'reserved_model',
+  completionWindow: 'completion_window',
   purchaseMark: 'purchase_mark',
   purchaseMarkAbandoned: 'purchase_mark_abandoned',
   upstreamId: 'upstream_id',

@@ -113,7 +113,7 @@ export type StorePurchaseAnswer = Exclude<RunAnswer, 'lock-lost'>;
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
-> & { upstreamId: string };
+> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
 
 export interface RunRecordWriterOptions {
   redis: Redis | Cluster;

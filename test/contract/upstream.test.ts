@@ -79,6 +79,7 @@ describe('when it is the simulator', () => {
         cursor: undefined,
         outputCharacters: 0,
         createdAt: Date.now(),
+        isWindowed: false,
         stallMs: 60_000,
         now: () => Date.now(),
         openAiEvents: undefined,

@@ -2,6 +2,7 @@ import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
 import { type Failure, TerminalError } from '../../src/errors/failure.ts';
 import { QueueError } from '../../src/errors/problem.ts';
+import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
@@ -11,6 +12,7 @@ import type { PriceList } from '../../src/usage/price.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
+import type { AttemptWindow } from '../windows/window.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { estimateOf, estimateOfCreate, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
@@ -60,7 +62,8 @@ export interface CheckedJob {
   /** The body of the create request. */
   body: Record<string, unknown>;
   stream: boolean;
-  timeoutMs: number;
+  /** How long the attempt may take, in milliseconds; undefined: as long as its model or its window says. */
+  timeoutMs: number | undefined;
   /** The deadline of the job, in Unix milliseconds; infinity: the job has none. */
   deadlineAt: number;
 }
@@ -88,6 +91,10 @@ export interface Attempt extends AttemptContext {
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
+  /** The completion window of the response; undefined: `soonest`. */
+  window: AttemptWindow | undefined;
+  /** What the record says of the window; undefined: nothing. */
+  completionWindow: CompletionWindow | undefined;
   /**
    * The deadline of the job, in Unix milliseconds; infinity: the job has none. No attempt begins after it.
    */
@@ -143,6 +150,8 @@ export function startAttempt(context: AttemptContext): Attempt {
     onPurchase: context.onPurchase,
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
+    window: undefined,
+    completionWindow: undefined,
     deadlineAt: Number.POSITIVE_INFINITY,
     prepared: undefined,
     purchase: undefined,
@@ -166,12 +175,12 @@ export function startAttempt(context: AttemptContext): Attempt {
  * checkJob checks a job's data, because any BullMQ client may have written it.
  * @throws {TerminalError} `invalid_request`.
  */
-export function checkJob({ data, model, upstreamModel }: Attempt): CheckedJob {
+export function checkJob({ data, upstreamModel }: Attempt): CheckedJob {
   const checked = parsed(data);
   return {
     body: responsesBodyFrom(checked, upstreamModel),
     stream: checked.stream ?? true,
-    timeoutMs: checked.timeout_ms ?? model.timeoutMs,
+    timeoutMs: checked.timeout_ms,
     deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
   };
 }

@@ -1,8 +1,9 @@
-import { discountOf } from '../../src/job/completion-window.ts';
+import { discountOf, windowNamed } from '../../src/job/completion-window.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
+import { bodyInWindow, limitMs, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
 import {
   type Attempt,
@@ -19,7 +20,7 @@ import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { beginPrepared } from './prepared-create.ts';
-import { bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { bodyIn, bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
@@ -32,7 +33,8 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
     const { record, outcome } = await begin(attempt);
     if (outcome !== undefined) return outcome;
     if (attempt.prepared === undefined) await renewReservation(attempt);
-    const job = attempt.prepared?.job ?? checkJob(attempt);
+    const checked = attempt.prepared?.job ?? checkJob(attempt);
+    const job = { ...checked, body: bodyInWindow(checked.body, attempt.window) };
     startTimeLimit(job, attempt);
     const purchase = await adoptOrBuy(job, record, attempt);
     const response = await followToTheEnd(purchase, attempt);
@@ -49,7 +51,9 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   const { state, record } = await beginPrepared(attempt);
   attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   attempt.reservedTokens = record.reservedTokens;
-  attempt.discount = discountOf(record.completionWindow, attempt.model.completionWindows);
+  attempt.window = windowOf(record.completionWindow, bodyIn(attempt.data), attempt);
+  attempt.completionWindow = record.completionWindow ?? windowNamed(attempt.window?.name);
+  attempt.discount = discountOf(attempt.completionWindow, attempt.model.completionWindows);
   if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
@@ -105,10 +109,11 @@ async function renewReservation({ reservation, upstreamModel, purchase }: Attemp
  * has used up some of the timeout.
  */
 function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt): void {
-  const { active, purchase } = attempt;
+  const { active, model, purchase, window } = attempt;
   const now = attempt.now();
   attempt.deadlineAt = deadlineAt;
-  const timeoutAt = (purchase?.createdAt ?? now) + timeoutMs;
+  const mostMs = timeoutMs ?? (window === undefined ? model.timeoutMs : limitMs(window));
+  const timeoutAt = (purchase?.createdAt ?? now) + mostMs;
   const reason = deadlineAt < timeoutAt ? 'deadline' : 'timeout';
   const leftMs = Math.min(deadlineAt, timeoutAt) - now;
   if (leftMs <= 0) active.interrupt(reason);
@@ -117,10 +122,10 @@ function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt)
 }
 
 async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<UpstreamResponse> {
-  const { active, upstream, writer, model, openAiEvents, eventLogPace } = attempt;
+  const { active, upstream, writer, model, openAiEvents, eventLogPace, window } = attempt;
   const { running } = purchase;
   if (running.background) active.markAdoptable();
-  const identity = identityOf(purchase);
+  const identity = identityOf(purchase, attempt);
   const onProgress = async (progress: RunProgress): Promise<void> => {
     // The response's identity is written again, because a Redis that restarted may have lost the writes of
     // its last second.
@@ -151,11 +156,15 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       eventLogWriter: { add },
       onProgress,
       signal: active.signal,
-      stallMs: model.stallMs,
+      // Within a window the upstream may say nothing for hours. Only the time limit ends such an attempt.
+      stallMs: window === undefined ? model.stallMs : limitMs(window),
+      isWindowed: window !== undefined,
       now: attempt.now,
     });
-    // The final response has the whole answer. Only the log has that of a response that ended without one.
-    if (response.status === 'failed' || response.status === 'cancelled') await flush();
+    // The final response has the whole answer. Only the log has that of a response that ended without one, and
+    // the events of types that are not known.
+    const isUnanswered = response.status === 'failed' || response.status === 'cancelled';
+    if (isUnanswered || eventLogWriter?.hasMoreThanResponse) await flush();
     return await withHeard(wellFormed(response), heard, { flush }, writer);
   } catch (error: unknown) {
     await flush();

@@ -115,6 +115,8 @@ async function create(
     // The job may have been cancelled while the mark was written.
     active.assertMayCreate();
     const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
+    // A server that does not know windows may ignore them, and answer in the foreground at the full price.
+    if (attempt.window !== undefined && !running.background) leaveWindow(attempt);
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {
@@ -127,6 +129,13 @@ async function create(
     await writer.save({ purchaseMark: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }
+}
+
+/** leaveWindow records that the response is not bought within a window after all. */
+function leaveWindow(attempt: Attempt): void {
+  attempt.window = undefined;
+  attempt.completionWindow = 'soonest';
+  attempt.discount = 0;
 }
 
 async function keep(purchase: Purchase, fencingToken: string, attempt: Attempt): Promise<void> {

@@ -15,6 +15,8 @@ export interface EventLogWriter {
   add(event: StreamEvent, progress: RunProgress): void;
   /** Writes the events that are still in memory, so that a reader of the log finds them. */
   flush(): Promise<void>;
+  /** Whether an event that is still in memory tells more than the final response. */
+  readonly hasMoreThanResponse: boolean;
   /** Drops the events that are still in memory: readers get the whole response at its end. */
   stop(): void;
 }
@@ -116,6 +118,9 @@ export function createEventLogWriter({
       clearTimeout(timer);
       timer = undefined;
       if (progress !== undefined && !closed) await write();
+    },
+    get hasMoreThanResponse() {
+      return batch.hasMoreThanResponse;
     },
     stop() {
       closed = true;

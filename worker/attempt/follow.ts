@@ -11,6 +11,7 @@ import {
   type StreamEvent,
 } from '../upstream/running-response.ts';
 import { endOf, failureFromErrorEvent } from '../upstream/stream-events.ts';
+import { createPollPlan, createWindowedPollPlan } from '../windows/poll-plan.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
 /** FollowOptions say how to follow a response, and from which event on. */
@@ -26,6 +27,8 @@ export interface FollowOptions {
   now: () => number;
   /** How long the upstream may be silent, with no event and no answer to a lookup, in milliseconds. */
   stallMs: number;
+  /** Whether the response was bought within a completion window, so that it is looked up seldom. */
+  isWindowed: boolean;
   /**
    * Ends the pause between two lookups when a webhook announces the end of the response; undefined: there are
    * no webhooks.
@@ -45,12 +48,6 @@ const STREAMABLE_MS = 4.5 * 60_000;
 /** After this many streams that broke without a new event, the response is polled. */
 const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
-const FIRST_POLL_MS = 250;
-const SLOWEST_POLL_MS = 5000;
-/** Each pause between two lookups is this many times as long as the one before. */
-const POLL_GROWTH = 1.5;
-/** With that growth, a pause is about a third of the time that has passed. */
-const POLLS_PER_AGE = 3;
 /** A longer Retry-After is cut to this, because the response may end before the longer wait is over. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
@@ -134,13 +131,13 @@ async function consume(
 }
 
 /**
- * poll looks the response up until it has ended: often at first, then less often, and never more often than
- * its turn among all polled responses of this process comes. A response that is old already is looked up at
- * once, and then as seldom as if it had been polled from its beginning.
+ * poll looks the response up until it has ended: by its plan, and never more often than its turn among all
+ * polled responses of this process comes. A response that is old already is looked up at once, and then as
+ * seldom as if it had been polled from its beginning.
  */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
-  const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
-  const turns = upstream.lookups.join(signal);
+  const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs, isWindowed } = options;
+  const turns = (isWindowed ? upstream.windowedLookups : upstream.lookups).join(signal);
   const stopListening = openAiEvents?.watch(id, turns.wake);
   // Durations go by the monotonic clock, because the clock of the machine may be set back.
   let aliveAt = performance.now() - Math.max(0, options.now() - lastSeenAt);
@@ -149,12 +146,12 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   let reported: { status: string | undefined; at: number } = { status: undefined, at: performance.now() };
   try {
     // A response that was just created has not ended yet.
-    const ageMs = options.now() - createdAt;
-    await turns.next(Math.min(FIRST_POLL_MS, FIRST_POLL_MS - ageMs));
+    const ageMs = (): number => options.now() - createdAt;
+    const plan = isWindowed ? createWindowedPollPlan(ageMs()) : createPollPlan(ageMs());
+    let isWoken = await turns.next(plan.firstMs);
     signal.throwIfAborted();
-    let pauseMs = within(FIRST_POLL_MS, ageMs / POLLS_PER_AGE, SLOWEST_POLL_MS);
-    for (; ; pauseMs = Math.min(pauseMs * POLL_GROWTH, SLOWEST_POLL_MS)) {
-      const { response, refusal, isMissing } = await look(id, upstream, signal);
+    for (;;) {
+      const { response, refusal, isMissing, pollAfterMs } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) {
         turns.succeed();
@@ -179,17 +176,15 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
-      if (await turns.next(askedForMs + pauseMs, askedForMs)) pauseMs = FIRST_POLL_MS;
+      const state = { ageMs: ageMs(), pollAfterMs, isWoken, isMissing: missingSince !== undefined };
+      const { pauseMs, leastMs } = plan.next(state);
+      isWoken = await turns.next(askedForMs + pauseMs, askedForMs + leastMs);
       signal.throwIfAborted();
     }
   } finally {
     stopListening?.();
     turns.leave();
   }
-}
-
-function within(least: number, value: number, most: number): number {
-  return Math.min(Math.max(least, value), most);
 }
 
 /**
@@ -215,21 +210,30 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
   );
 }
 
+/** Look is the result of one lookup. */
+interface Look {
+  response?: UpstreamResponse;
+  refusal?: Failure;
+  isMissing?: boolean;
+  /** The pause for which the upstream has asked, in milliseconds. */
+  pollAfterMs: number | undefined;
+}
+
 /**
  * look looks a response up once. A single refused lookup does not show that the response is lost. Only a 404,
  * or a refusal that no retry can change, may show that, and only when it comes again and again for long
  * enough.
  */
-async function look(
-  id: string,
-  upstream: Upstream,
-  signal: AbortSignal,
-): Promise<{ response?: UpstreamResponse; refusal?: Failure; isMissing?: boolean }> {
+async function look(id: string, upstream: Upstream, signal: AbortSignal): Promise<Look> {
+  let pollAfterMs: number | undefined;
   try {
-    return { response: await upstream.retrieve(id, signal) };
+    const response = await upstream.retrieve(id, signal, (ms) => {
+      pollAfterMs = ms;
+    });
+    return { response, pollAfterMs };
   } catch (error: unknown) {
     signal.throwIfAborted();
     if (!isFailure(error) || error.code === 'answer_too_large') throw error;
-    return { refusal: error, isMissing: !error.retryable || error.refusal?.status === 404 };
+    return { pollAfterMs, refusal: error, isMissing: !error.retryable || error.refusal?.status === 404 };
   }
 }

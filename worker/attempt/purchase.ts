@@ -1,3 +1,4 @@
+import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { needOf } from '../../src/job/stored-options.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
@@ -59,7 +60,10 @@ export function purchaseToAdopt(record: RunRecord, now: number): Purchase | unde
 }
 
 /** identityOf returns what the record needs of a purchase so that another worker can adopt it. */
-export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
+export function identityOf(
+  { running: { response, background, streamed, simulated }, createdAt }: Purchase,
+  { completionWindow }: { completionWindow: CompletionWindow | undefined },
+) {
   return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
@@ -67,6 +71,7 @@ export function identityOf({ running: { response, background, streamed, simulate
     streamed,
     simulated,
     responseCreatedAt: createdAt,
+    ...(completionWindow !== undefined && { completionWindow }),
   };
 }
 
@@ -146,7 +151,8 @@ export function estimateOfCreate(known: Omit<Estimated, 'streamedBytes'>): Estim
  */
 const BYTES_PER_TOKEN = 4;
 
-function bodyIn(data: unknown): Record<string, unknown> {
+/** bodyIn returns the body of a job's request, unchecked. */
+export function bodyIn(data: unknown): Record<string, unknown> {
   if (!isFields(data)) return {};
   return isFields(data['request']) ? data['request'] : data;
 }

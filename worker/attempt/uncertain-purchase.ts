@@ -121,7 +121,7 @@ export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
 export function storeResponseId(
   purchase: Purchase,
   fencingToken: string,
-  { writer }: Pick<Attempt, 'writer'>,
+  attempt: Pick<Attempt, 'writer' | 'completionWindow'>,
 ): Promise<StorePurchaseAnswer> {
-  return writer.storePurchase(fencingToken, identityOf(purchase));
+  return attempt.writer.storePurchase(fencingToken, identityOf(purchase, attempt));
 }

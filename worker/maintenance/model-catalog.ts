@@ -12,7 +12,8 @@ import type { Logger } from '../../src/process/log.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
-import type { ListedModel, Upstream } from '../upstream/client.ts';
+import type { ListedModel } from '../upstream/capabilities.ts';
+import type { Upstream } from '../upstream/client.ts';
 import { countOutliving, endsOf, isNearOrPast, isWorthNotice, type ModelEnd } from './model-shutdown.ts';
 
 export interface CatalogOptions {

@@ -14,8 +14,14 @@ export interface Mode {
 export interface Capabilities {
   /** @param wanted whether to follow events instead of polling. */
   modeFor(wanted: boolean, use: { background: Use; stream: Use }): Mode;
-  /** How long to wait for the answer to a create in background mode, in milliseconds. */
-  answerMs(): number;
+  /**
+   * How long to wait for the answer to a create in background mode, in milliseconds.
+   * @param isSilent whether the create is not streamed although the server has not shown background mode. A
+   * server that ignores the flag is then silent until the model has answered.
+   */
+  answerMs(isSilent?: boolean): number;
+  /** Whether a response has run in background mode. */
+  showsBackground(): boolean;
   /** Records that the server refuses or ignores a capability. */
   lacks(capability: keyof Mode): void;
   /** Records that a response runs in background mode. */
@@ -53,7 +59,9 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
       const isHelpful = wanted || !background || !showedBackground || use.stream === 'always';
       return { background, stream: isHelpful && allows(use.stream, 'stream') };
     },
-    answerMs: () => firstAnswerMs * patience,
+    answerMs: (isSilent = false) =>
+      firstAnswerMs * (isSilent ? Math.max(patience, PATIENCE_FACTOR) : patience),
+    showsBackground: () => showedBackground,
     lacks(capability) {
       lacksUntil[capability] = performance.now() + LACKS_FOR_MS;
       if (capability === 'background') showedBackground = false;
@@ -69,4 +77,23 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
       else if (afterMs !== undefined && afterMs < firstAnswerMs) patience = 1;
     },
   };
+}
+
+/** ListedModel is a model as the upstream lists it. */
+export interface ListedModel {
+  id: string;
+  /** `YYYY-MM-DD`; undefined: no shutdown is announced. */
+  shutdownDate: string | undefined;
+}
+
+/** listedFrom reads an upstream's list of models; undefined: it is none. */
+export function listedFrom(body: unknown): ListedModel[] | undefined {
+  const data = typeof body === 'object' && body !== null && 'data' in body ? body.data : undefined;
+  if (!Array.isArray(data)) return undefined;
+  return data.flatMap((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null || !('id' in entry)) return [];
+    const date = 'shutdown_date' in entry ? String(entry.shutdown_date) : '';
+    const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
+    return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
+  });
 }

@@ -8,14 +8,23 @@ import { parsed } from '../../src/errors/refusal-body.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
+import { eventOf } from './bought.ts';
+import { type ListedModel, listedFrom } from './capabilities.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
 import type { Reply } from './http/exchange.ts';
-import { advertisedLimitsOf, type FetchOptions, fetchThrough, isSimulated, textOf } from './http/fetch.ts';
+import {
+  advertisedLimitsOf,
+  type FetchOptions,
+  fetchThrough,
+  isSimulated,
+  pollAfterMsOf,
+  textOf,
+} from './http/fetch.ts';
 import { bodyOf } from './http/server-sent-events.ts';
-import { hasEnded, type StreamEvent } from './running-response.ts';
+import type { StreamEvent } from './running-response.ts';
 import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of OpenAI, or of another server that offers OpenAI's Responses API. */
@@ -24,8 +33,11 @@ export interface Upstream {
   withHeaders(headers: UpstreamHeaders): Upstream;
   /** Sends a create request, which buys a response. */
   create: CreateCall;
-  /** @throws {Failure} `not_found` when the upstream does not have the response, or no longer has it. */
-  retrieve(id: string, signal: AbortSignal): Promise<UpstreamResponse>;
+  /**
+   * @param onPollAfter called with the pause before the next lookup for which the answer asks, if it does.
+   * @throws {Failure} `not_found` when the upstream does not have the response, or no longer has it.
+   */
+  retrieve(id: string, signal: AbortSignal, onPollAfter?: (ms: number) => void): Promise<UpstreamResponse>;
   /** Streams the events after the one with the sequence number `after`. @throws {Failure} */
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /**
@@ -54,14 +66,9 @@ export interface Upstream {
   readonly slots: SharedSlots;
   /** Limits how often this process looks responses up. Each lookup takes one turn. */
   readonly lookups: Turns;
+  /** The same for responses within a completion window, which may wait longer. */
+  readonly windowedLookups: Turns;
   close(): Promise<void>;
-}
-
-/** ListedModel is a model as the upstream lists it. */
-export interface ListedModel {
-  id: string;
-  /** `YYYY-MM-DD`; undefined: no shutdown is announced. */
-  shutdownDate: string | undefined;
 }
 
 export interface UpstreamOptions {
@@ -96,6 +103,8 @@ const DEFAULT_PATIENCE: Patience = {
 const BUSY_MS = 100;
 /** A lookup takes up to a millisecond. An end allows four more, so ends of a fifth pay for looks at all. */
 const LOOKUPS = { uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 };
+/** 2,000 responses are then looked up every 250 s, under the 300 s for which an answer is kept anywhere. */
+const WINDOWED_LOOKUPS = { uselessPerSecond: 8, moreAfterUseful: 4, atOnce: 128 };
 /**
  * The largest answer, in bytes. An answer is one value in Redis, and is read as one text. Models write about
  * 1 MB at most.
@@ -108,7 +117,7 @@ const LARGEST_ANSWER_BYTES = 64 * 1024 ** 2;
  * more than its rate limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
-/** Node's longest timer, in milliseconds. The attempt limits how long a foreground response may take. */
+/** Node's longest timer, in milliseconds. */
 const NO_LIMIT_MS = 2_147_483_647;
 
 export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
@@ -170,7 +179,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   );
 
   const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
-  const lookups = createTurns(LOOKUPS);
+  const [lookups, windowedLookups] = [createTurns(LOOKUPS), createTurns(WINDOWED_LOOKUPS)];
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,
 
@@ -186,13 +195,15 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       return hasOwnAccount ? { ...running, limits: undefined } : running;
     },
 
-    async retrieve(id, signal) {
+    async retrieve(id, signal, onPollAfter) {
       return judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses
             .retrieve(id, {}, { signal: connection.signal, headers })
             .asResponse();
           note(reply);
+          const pollAfterMs = pollAfterMsOf(reply.headers);
+          if (pollAfterMs !== undefined) onPollAfter?.(pollAfterMs);
           // The response is parsed here. The SDK would add `output_text`, a second copy of the whole answer,
           // and would throw for a response without output.
           const body = await textOf(asReply(reply), reading);
@@ -248,6 +259,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     lostMs: patience.lostMs,
     slots,
     lookups,
+    windowedLookups,
 
     async close() {
       await Promise.all([agent.destroy(), ending.close()]);
@@ -259,17 +271,6 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 /** Whether this status means that the server has no list of models. */
 function isForGood(status: number | undefined): boolean {
   return status !== undefined && status < 500 && status !== 408 && status !== 429;
-}
-
-function listedFrom(body: unknown): ListedModel[] | undefined {
-  const data = typeof body === 'object' && body !== null && 'data' in body ? body.data : undefined;
-  if (!Array.isArray(data)) return undefined;
-  return data.flatMap((entry: unknown) => {
-    if (typeof entry !== 'object' || entry === null || !('id' in entry)) return [];
-    const date = 'shutdown_date' in entry ? String(entry.shutdown_date) : '';
-    const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
-    return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
-  });
 }
 
 /** The SDK returns what `fetchThrough` has returned. */
@@ -284,13 +285,4 @@ function asReply(reply: Response): Reply {
 function errorIn({ headers }: Response): (envelope: object) => Error {
   const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));
   return (envelope) => new APIError(undefined, envelope, undefined, new Headers(kept));
-}
-
-/**
- * Some servers answer with the response itself although a stream was requested. If that response has ended,
- * it becomes a single event for its end.
- */
-async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
-  const response = upstreamResponseFrom(body);
-  if (response !== undefined && hasEnded(response)) yield { type: `response.${response.status}`, response };
 }

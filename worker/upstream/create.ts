@@ -1,23 +1,21 @@
 import { RetryableError } from '../../src/errors/failure.ts';
-import { parsed } from '../../src/errors/refusal-body.ts';
+import { windowIn } from '../../src/job/completion-window.ts';
 import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
-import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts';
+import { boughtButTooLarge, boughtInBody, boughtInEvents } from './bought.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   AnswerTooLargeError,
   mayHaveBought,
   PurchaseUncertainError,
-  refusalInAnswer,
   refusesBackground,
   refusesStream,
   retryableFrom,
   unsentFrom,
 } from './errors.ts';
 import type { Wire } from './http/exchange.ts';
-import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
-import { endOf, failureFromErrorEvent } from './stream-events.ts';
+import type { RunningResponse, StreamEvent } from './running-response.ts';
+import { windowRefusalFrom } from './window-refusal.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {
@@ -115,7 +113,11 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' }, headers = {} },
   ) => {
     const capabilities = capabilitiesOf(body['model']);
-    const mode = capabilities.modeFor(stream, use);
+    const isWindowed = windowIn(body) !== undefined;
+    // A completion window requires background mode without a stream, even to find out what the server can do.
+    const mode = isWindowed
+      ? { background: use.background !== 'never', stream: false }
+      : capabilities.modeFor(stream, use);
     const refused: (keyof Mode)[] = [];
     for (;;) {
       try {
@@ -127,6 +129,7 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
         else if (mode.background) capabilities.lacks('background');
         return running;
       } catch (error: unknown) {
+        if (isWindowed) throw windowRefusalFrom(error) ?? error;
         const capability = refusedBy(error, mode);
         if (capability === undefined || use[capability] === 'always') throw error;
         refused.push(capability);
@@ -156,7 +159,8 @@ async function post(
   { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
   const sentAt = performance.now();
-  const answerMs = capabilities.answerMs();
+  const isSilent = background && !stream && !capabilities.showsBackground();
+  const answerMs = capabilities.answerMs(isSilent);
   const connection = new AbortController();
   const wire: Wire = { isSent: false };
   const end = (): void => connection.abort();
@@ -166,7 +170,8 @@ async function post(
     end();
   };
   const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
-  const slotTimer = background || onSlow === undefined ? undefined : setTimeout(onSlow, patience.slotMs);
+  const mayBeSlow = !background || isSilent;
+  const slotTimer = mayBeSlow && onSlow !== undefined ? setTimeout(onSlow, patience.slotMs) : undefined;
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -180,8 +185,8 @@ async function post(
     const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
       reply.kind === 'body'
-        ? fromBody(reply, asked)
-        : await fromEvents(reply.events, () => answerTimer?.refresh());
+        ? boughtInBody(reply, asked)
+        : await boughtInEvents(reply.events, () => answerTimer?.refresh());
     if (background) capabilities.answered(performance.now() - sentAt);
     return { ...running, limits: reply.limits, simulated: reply.simulated };
   } catch (error: unknown) {
@@ -203,91 +208,8 @@ async function post(
   }
 }
 
-/**
- * Returns the purchase whose answer was too large, so that the purchase is booked before the job fails. The
- * response no longer runs.
- */
-function boughtButTooLarge(error: AnswerTooLargeError): RunningResponse {
-  const { responseId } = error;
-  return {
-    response: { ...withId(responseId === undefined ? {} : { id: responseId }), status: 'in_progress' },
-    ...{ background: false, streamed: true, simulated: false, events: failing(error) },
-  };
-}
-
-// biome-ignore lint/correctness/useYield: it fails before its first event.
-async function* failing(error: Error): AsyncGenerator<StreamEvent> {
-  throw error;
-}
-
 function tooLate(answerMs: number, cause: unknown): RetryableError {
   return new RetryableError('connection_lost', `The upstream did not answer within ${answerMs / 1000} s`, {
     cause,
   });
-}
-
-/** Bought is what the body of an answer says, without the headers of the answer. */
-type Bought = Omit<RunningResponse, 'limits' | 'simulated'>;
-
-/**
- * Some servers answer with JSON although the request asks for a stream. An answer that comes at once and in
- * the foreground is the whole answer, whatever its status says.
- */
-function fromBody(
-  { body, contentType }: { body: string; contentType: string },
-  asked: Mode & { upstreamModel: string },
-): Bought {
-  const value = upstreamResponseFrom(parsed(body));
-  if (value === undefined) {
-    throw (
-      refusalInAnswer(body, contentType, asked.upstreamModel) ??
-      new RetryableError('upstream_error', 'The upstream answered 200 with something that is no response')
-    );
-  }
-  const isEnded = hasEnded(value);
-  const isWhole = !isEnded && value.background !== true && outputOf(value).length > 0;
-  const response = isWhole ? { ...value, status: 'completed' } : value;
-  // Some servers accept the `background` flag without repeating it in the response.
-  const background = value.background ?? (asked.background && !isEnded && !isWhole);
-  return { response, background, streamed: asked.stream && background };
-}
-
-/**
- * Reads until the first event with content. Some servers begin with the text and never send an id. @param
- * onSignOfLife called for each event before that one.
- */
-async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () => void): Promise<Bought> {
-  for (;;) {
-    const { done, value } = await events.next();
-    if (done)
-      throw new RetryableError('connection_lost', 'The upstream ended the stream before its first event');
-    const named = withId(value.response ?? {});
-    const ended = endOf(value, named);
-    if (ended !== undefined) {
-      await events.return(undefined);
-      return { response: withId(ended), background: ended.background === true, streamed: true };
-    }
-    if (value.response !== undefined) {
-      // The type of the event says that the response begins.
-      const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
-      return { response, background: response.background === true, streamed: true, events };
-    }
-    if (value.type === 'error') throw failureFromErrorEvent(value);
-    if (isPartOfAnswer(value)) {
-      return { response: named, background: false, streamed: true, events: beginningWith(value, events) };
-    }
-    onSignOfLife();
-  }
-}
-
-async function* beginningWith(
-  first: StreamEvent,
-  rest: AsyncGenerator<StreamEvent>,
-): AsyncGenerator<StreamEvent> {
-  try {
-    yield first;
-    yield* rest;
-  } finally {
-    await rest.return(undefined);
-  }
 }

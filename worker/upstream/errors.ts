@@ -235,7 +235,8 @@ function unsupported(error: unknown): RefusalBody | undefined {
   return [403, 405, 500].includes(status ?? 0) && UNSUPPORTED.test(words.message) ? words : undefined;
 }
 
-function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
+/** refusalIn returns the upstream's words of a refusal; undefined: the error is none. */
+export function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
   if (error instanceof APIError) return { ...bodyOf(error), status: error.status };
   if (!isFailure(error) || error.refusal === undefined) return undefined;
   return { ...error.refusal, form: 'envelope', status: error.refusal.status };

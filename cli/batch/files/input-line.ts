@@ -19,6 +19,9 @@ export type InputLine = { origin: Origin } & (
   | { ok: false; error: LineError }
 );
 
+/** LineOptions are what a batch says for all its lines, in place of what they say themselves. */
+export type LineOptions = Pick<JobRequest, 'model' | 'needed_by' | 'on_late'>;
+
 /** The endpoint of OpenAI's Batch API that o3-queue serves. */
 const RESPONSES_URL = '/v1/responses';
 const NO_ORIGIN: Origin = { format: 'ours', customId: undefined, metadata: undefined };
@@ -29,9 +32,8 @@ const NO_ORIGIN: Origin = { format: 'ours', customId: undefined, metadata: undef
  * `body`.
  *
  * @param bytes undefined for a line that is too long.
- * @param model replaces the model that the line names; undefined keeps it.
  */
-export function parseInputLine(bytes: Buffer | undefined, model: string | undefined): InputLine {
+export function parseInputLine(bytes: Buffer | undefined, forAll: LineOptions): InputLine {
   if (bytes === undefined)
     return refused(NO_ORIGIN, 'line_too_long', 'Expected a line of at most 50 MB, got more');
   let value: unknown;
@@ -41,13 +43,13 @@ export function parseInputLine(bytes: Buffer | undefined, model: string | undefi
     const reason = error instanceof Error ? error.message : String(error);
     return refused(NO_ORIGIN, 'malformed_json', `Expected a line of JSON in UTF-8: ${reason}`);
   }
-  if (typeof value === 'string') return checked(NO_ORIGIN, { question: value }, model);
+  if (typeof value === 'string') return checked(NO_ORIGIN, { question: value }, forAll);
   if (!isJsonObject(value)) {
     return refused(NO_ORIGIN, 'invalid_request', 'Expected a JSON string or object, got another JSON value');
   }
   return Object.hasOwn(value, 'custom_id') && Object.hasOwn(value, 'body')
-    ? fromOpenAi(value, model)
-    : fromOurs(value, model);
+    ? fromOpenAi(value, forAll)
+    : fromOurs(value, forAll);
 }
 
 /** customIdOf reads only the custom_id of a line; undefined: it has none, or is not JSON. */
@@ -68,7 +70,7 @@ function jsonOf(bytes: Buffer): unknown {
   return parseExact(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
 
-function fromOpenAi(line: Record<string, unknown>, model: string | undefined): InputLine {
+function fromOpenAi(line: Record<string, unknown>, forAll: LineOptions): InputLine {
   const { custom_id: customId, method, url, body } = line;
   const origin: Origin = { format: 'openai', customId };
   if (typeof customId !== 'string') return refused(origin, 'invalid_request', 'custom_id: expected a string');
@@ -80,26 +82,22 @@ function fromOpenAi(line: Record<string, unknown>, model: string | undefined): I
       `url: expected "${RESPONSES_URL}", the only endpoint that a batch supports`,
     );
   }
-  return checked(origin, { request: body }, model);
+  return checked(origin, { request: body }, forAll);
 }
 
-function fromOurs(line: Record<string, unknown>, model: string | undefined): InputLine {
+function fromOurs(line: Record<string, unknown>, forAll: LineOptions): InputLine {
   const { custom_id: customId, ...request } = line;
   const inner = isJsonObject(request['request']) ? request['request'] : request;
-  return checked({ format: 'ours', customId, metadata: inner['metadata'] }, request, model);
+  return checked({ format: 'ours', customId, metadata: inner['metadata'] }, request, forAll);
 }
 
 /**
  * checked validates a request before it is sent. The instance validates it too, but this way an invalid line
  * costs no round trip.
  */
-function checked(origin: Origin, request: object, model: string | undefined): InputLine {
+function checked(origin: Origin, request: object, forAll: LineOptions): InputLine {
   try {
-    return {
-      ok: true,
-      origin,
-      request: parseJobRequest(model === undefined ? request : { ...request, model }),
-    };
+    return { ok: true, origin, request: parseJobRequest({ ...request, ...forAll }) };
   } catch (error: unknown) {
     if (error instanceof QueueError) return refused(origin, error.code, error.message);
     throw error;

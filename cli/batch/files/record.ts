@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { z } from 'zod';
+import { ON_LATE } from '../../../src/job/fields/times.ts';
 import { isSameProcess, processIdentity } from '../../../src/redis/embedded/process-identity.ts';
 import { BatchError, fileAt, fileError, linesOf } from './file.ts';
 
@@ -12,6 +13,13 @@ export interface BatchTerms {
   model: string | null;
   /** The URL of the instance. */
   instance: string;
+  /** The value of `--on-late`; absent: none. */
+  on_late?: 'wait' | 'buy_again' | undefined;
+  /**
+   * What `--by` meant when the batch was started, in ISO 8601; absent: none was given. Words such as `8am`
+   * mean another time in a later run, but the same line must stay the same request.
+   */
+  needed_by?: string | undefined;
 }
 
 /**
@@ -30,7 +38,13 @@ export interface BatchRecord {
   remove(): Promise<void>;
 }
 
-const termsSchema = z.object({ sha256: z.string(), model: z.string().nullable(), instance: z.string() });
+const termsSchema = z.object({
+  sha256: z.string(),
+  model: z.string().nullable(),
+  instance: z.string(),
+  on_late: z.enum(ON_LATE).optional(),
+  needed_by: z.string().optional(),
+});
 const entrySchema = z.union([
   z.object({ batch: z.string().regex(/^[0-9a-f]{16}$/), terms: termsSchema }),
   z.object({ process: z.object({ pid: z.number(), startedAt: z.string().optional() }) }),
@@ -88,6 +102,11 @@ export function batchOf({ entries: [first] }: Pick<FoundRecord, 'entries'>): str
   return first !== undefined && 'batch' in first ? first.batch : undefined;
 }
 
+/** termsOf returns what the batch of a record was started with; undefined: no run has enqueued anything yet. */
+export function termsOf({ entries: [first] }: Pick<FoundRecord, 'entries'>): BatchTerms | undefined {
+  return first !== undefined && 'terms' in first ? first.terms : undefined;
+}
+
 /**
  * openRecord begins a batch, or continues the one that was found. It cuts off a last entry that was not
  * written whole.
@@ -126,11 +145,12 @@ export async function openRecord(path: string, terms: BatchTerms, found: FoundRe
 
 /**
  * isCutBeginning says whether the text may be an incomplete first entry of a run with these terms that was
- * killed while it wrote.
+ * killed while it wrote. The time that `--by` means may have been another one then.
  */
-function isCutBeginning(text: string, terms: BatchTerms): boolean {
+function isCutBeginning(text: string, { needed_by: _neededBy, ...terms }: BatchTerms): boolean {
   const batch = text.slice(BATCH_AT, BATCH_AT + 16);
-  return /^[0-9a-f]*$/.test(batch) && JSON.stringify({ batch, terms }).startsWith(text);
+  const known = JSON.stringify({ batch, terms }).slice(0, -'}}'.length);
+  return /^[0-9a-f]*$/.test(batch) && (known.startsWith(text) || text.startsWith(known));
 }
 
 function notOurs(where: string, cause?: unknown): BatchError {
@@ -147,9 +167,16 @@ function checkTerms(path: string, begun: BatchTerms, now: BatchTerms): void {
         `delete the output together with ${path}`,
     );
   }
-  if (begun.model !== now.model) {
-    const was = begun.model === null ? 'without --model' : `with --model ${begun.model}`;
-    throw new BatchError(`This batch was started ${was}: continue with that, or choose another --out`);
+  const options = [
+    ['--model', begun.model ?? undefined, now.model ?? undefined],
+    ['--on-late', begun.on_late, now.on_late],
+    // The words of `--by` may mean another time by now.
+    ['--by', begun.needed_by, now.needed_by && (begun.needed_by ?? now.needed_by)],
+  ] as const;
+  for (const [option, was, is] of options) {
+    if (was === is) continue;
+    const how = was === undefined ? `without ${option}` : `with ${option} ${was}`;
+    throw new BatchError(`This batch was started ${how}: continue with that, or choose another --out`);
   }
   if (begun.instance !== now.instance) {
     throw new BatchError(

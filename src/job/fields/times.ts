@@ -6,6 +6,9 @@ const zonedTime = z.iso.datetime({
   error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
 });
 
+/** ON_LATE is what may be done when the answer is not there by `needed_by`. */
+export const ON_LATE = ['wait', 'buy_again'] as const;
+
 /** timeOptions are the options of a request that say how long its job may take. */
 export const timeOptions = {
   deadline: zonedTime
@@ -23,7 +26,7 @@ export const timeOptions = {
         'counts first.',
     ),
   on_late: z
-    .enum(['wait', 'buy_again'])
+    .enum(ON_LATE)
     .optional()
     .describe(
       'What to do when `needed_by` comes before the answer. `wait` (the default): wait on. `buy_again`: cancel ' +

@@ -31,6 +31,21 @@ describe('o3q ask', () => {
     expect(await run(['list', '--metadata', 'order=0815'])).toMatchObject({ stderr: 'No jobs match.\n' });
   });
 
+  it('says back by when it has understood that the answer is needed', async () => {
+    const asked = await run(['ask', 'Why?', '--by', 'tomorrow 8:00', '--on-late', 'buy_again']);
+    expect(asked).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^needed by \d{4}-\d\d-\d\d 08:00 \S+ \(in \d+[hd] \d+[mh]\)\n$/),
+    });
+    expect(await run(['ask', 'Why?', '--by', 'yesterday'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/Expected a time in the future, got "yesterday", which was .+ ago\)\.\n/),
+    });
+    expect(await run(['ask', 'Why?', '--on-late', 'wait'])).toMatchObject({
+      stderr: expect.stringContaining('--on-late: expected --by beside it'),
+    });
+  });
+
   it('names the option that is wrong, before it asks', async () => {
     const wrong = await run(['ask', 'Why?', '--webhook-url', 'ftp://example.com']);
     expect(wrong).toMatchObject({

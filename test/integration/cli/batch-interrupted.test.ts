@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { hashOfLine } from '../../../cli/batch/files/key.ts';
 import { openOutput, surveyOutput } from '../../../cli/batch/files/output.ts';
 import { answerLine } from '../../../cli/batch/files/output-line.ts';
-import { batchOf, openRecord, readRecord } from '../../../cli/batch/files/record.ts';
+import { batchOf, openRecord, readRecord, termsOf } from '../../../cli/batch/files/record.ts';
 import { result } from '../../support/http/job-views.ts';
 
 let folder: string;
@@ -16,7 +16,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const terms = { sha256: 'a'.repeat(64), model: null, instance: 'http://127.0.0.1:3000' };
+const terms = {
+  ...{ sha256: 'a'.repeat(64), model: null, instance: 'http://127.0.0.1:3000', on_late: 'wait' as const },
+  needed_by: '2026-11-30T07:00:00.000Z',
+};
+/** What `--by 8am` means a day later. */
+const later = { ...terms, needed_by: '2026-12-01T07:00:00.000Z' };
 const batch = '0123456789abcdef';
 // No such process, so that the record names no living owner.
 const record = [
@@ -40,10 +45,11 @@ it('a record that was cut anywhere by a kill is recognized, and continued with i
     const kept = record.slice(0, length);
     const whole = kept.slice(0, kept.lastIndexOf('\n') + 1);
     await writeFile(file, kept);
-    const found = await readRecord(file, terms);
+    const found = await readRecord(file, later);
     expect(await readFile(file, 'utf8')).toBe(kept);
     expect(batchOf(found)).toBe(whole === '' ? undefined : batch);
-    const opened = await openRecord(file, terms, found);
+    expect(termsOf(found)).toEqual(whole === '' ? undefined : terms);
+    const opened = await openRecord(file, later, found);
     await opened.close();
     expect(opened.jobOf(2)).toBe(length === record.length ? 'job_2' : undefined);
     expect((await readFile(file, 'utf8')).startsWith(whole === '' ? '{"batch":"' : whole)).toBe(true);
@@ -92,6 +98,15 @@ it.each([
   await writeFile(file, text);
   await expect(readRecord(file, terms)).rejects.toThrow(/written by o3q batch, got something else/);
   expect(await readFile(file, 'utf8')).toBe(text);
+});
+
+it.each([
+  [{ on_late: undefined }, 'with --on-late wait'],
+  [{ needed_by: undefined }, 'with --by 2026-11-30T07:00:00.000Z'],
+  [{ model: 'o3' }, 'without --model'],
+])('a batch does not continue with %j instead', async (change, started) => {
+  await writeFile(file, record);
+  await expect(readRecord(file, { ...terms, ...change })).rejects.toThrow(`was started ${started}`);
 });
 
 it('a record that another process has begun meanwhile is not taken over', async () => {

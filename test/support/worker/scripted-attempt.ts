@@ -157,6 +157,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     lostMs: 1000,
     slots: createSharedSlots(1, []),
     lookups: createTurns({ uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 }),
+    windowedLookups: createTurns({ uselessPerSecond: 8, moreAfterUseful: 4, atOnce: 128 }),
     close: async () => {},
   };
   return upstream;

@@ -18,8 +18,7 @@ it('a file from Windows, or joined from several, has the questions that are in i
   await writeFile(file, '\ufeff"One?"\r\n\r\n\ufeff{"question":"Two?"}\r\n\ufeff\r\n\ufeff"Three?"\r\n');
   expect(await surveyInput(file)).toMatchObject({ questions: 3, lastLine: 5 });
   const asked = [];
-  for await (const { number, bytes } of questionLines(file))
-    asked.push([number, parseInputLine(bytes, undefined)]);
+  for await (const { number, bytes } of questionLines(file)) asked.push([number, parseInputLine(bytes, {})]);
   expect(asked).toMatchObject([
     [1, { ok: true, request: { question: 'One?' } }],
     [3, { ok: true, request: { question: 'Two?' } }],
@@ -28,7 +27,7 @@ it('a file from Windows, or joined from several, has the questions that are in i
 });
 
 it('a byte order mark inside a question belongs to the question', () => {
-  expect(parseInputLine(Buffer.from('"a\ufeffb"'), undefined)).toMatchObject({
+  expect(parseInputLine(Buffer.from('"a\ufeffb"'), {})).toMatchObject({
     request: { question: 'a\ufeffb' },
   });
 });

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isBlank, linesOf } from '../../../cli/batch/files/file.ts';
-import { parseInputLine } from '../../../cli/batch/files/input-line.ts';
+import { type LineOptions, parseInputLine } from '../../../cli/batch/files/input-line.ts';
 import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/files/key.ts';
 import { answerLine, isAnswered, type LineOutcome } from '../../../cli/batch/files/output-line.ts';
 import { progressText } from '../../../cli/display/progress-bar.ts';
@@ -58,7 +58,7 @@ describe('linesOf', () => {
 });
 
 describe('parseInputLine', () => {
-  const asked = (line: string, model?: string) => parseInputLine(Buffer.from(line), model);
+  const asked = (line: string, forAll: LineOptions = {}) => parseInputLine(Buffer.from(line), forAll);
 
   it('reads a JSON string as a question', () => {
     expect(asked('\ufeff"Why?"\r')).toMatchObject({ ok: true, request: { question: 'Why?' } });
@@ -92,15 +92,24 @@ describe('parseInputLine', () => {
   });
 
   it('replaces the model of a line with the one for all lines', () => {
-    expect(asked('"Why?"', 'mini')).toMatchObject({ request: { model: 'mini' } });
-    expect(asked('{"question":"Why?","model":"o3"}', 'mini')).toMatchObject({ request: { model: 'mini' } });
+    expect(asked('"Why?"', { model: 'mini' })).toMatchObject({ request: { model: 'mini' } });
+    expect(asked('{"question":"Why?","model":"o3"}', { model: 'mini' })).toMatchObject({
+      request: { model: 'mini' },
+    });
     const line = {
       custom_id: 'c',
       method: 'POST',
       url: '/v1/responses',
       body: { model: 'o3', input: 'Why?' },
     };
-    expect(asked(JSON.stringify(line), 'mini')).toMatchObject({ request: { model: 'mini' } });
+    expect(asked(JSON.stringify(line), { model: 'mini' })).toMatchObject({ request: { model: 'mini' } });
+  });
+
+  it('says for all lines when their answers are needed, also for a line that says something else', () => {
+    const needed_by = '2026-11-30T07:00:00.000Z';
+    const line = '{"question":"Why?","needed_by":"2026-12-24T07:00:00Z","on_late":"buy_again"}';
+    expect(asked(line, { needed_by })).toMatchObject({ request: { needed_by, on_late: 'buy_again' } });
+    expect(asked('"Why?"', { on_late: 'wait' })).toMatchObject({ error: { code: 'invalid_request' } });
   });
 
   const openAi = (change: object) =>
@@ -137,10 +146,10 @@ describe('parseInputLine', () => {
   });
 
   it('refuses a line that is not UTF-8 or is too long', () => {
-    expect(parseInputLine(Buffer.from([0x22, 0xff, 0x22]), undefined)).toMatchObject({
+    expect(parseInputLine(Buffer.from([0x22, 0xff, 0x22]), {})).toMatchObject({
       error: { code: 'malformed_json' },
     });
-    expect(parseInputLine(undefined, undefined)).toMatchObject({ error: { code: 'line_too_long' } });
+    expect(parseInputLine(undefined, {})).toMatchObject({ error: { code: 'line_too_long' } });
   });
 });
 

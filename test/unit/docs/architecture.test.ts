@@ -50,6 +50,7 @@ const ORDER: Record<string, readonly string[]> = {
   ],
   worker: [
     'upstream',
+    'windows',
     'reservation',
     'attempt',
     'metrics',

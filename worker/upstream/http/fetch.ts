@@ -78,6 +78,15 @@ export function isSimulated({ headers }: { headers: Pick<Headers, 'get'> }): boo
   return headers.get('o3q-simulated') === 'true';
 }
 
+/**
+ * pollAfterMsOf reads how long the upstream asks to wait before the next lookup, in milliseconds, from the
+ * header that OpenAI's SDK obeys in its polling helpers. undefined: it asks for nothing.
+ */
+export function pollAfterMsOf(headers: Pick<Headers, 'get'>): number | undefined {
+  const text = headers.get('openai-poll-after-ms');
+  return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
+}
+
 /** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
 export function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
   const count = (name: string): number | undefined => {

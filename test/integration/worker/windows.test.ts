@@ -1,0 +1,59 @@
+import type { JobEvent } from '../../../src/job/event.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
+import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+
+/** Completion windows: what the caller asks for, and what the dispatcher chooses. */
+describe('a worker whose upstream has completion windows', () => {
+  let world: WorkerWorld;
+  beforeAll(async () => {
+    world = await startWorkerWorld({ simulator: { windowModels: ['o3'] }, webhooks: true });
+  });
+  afterAll(() => world.stop());
+
+  const asks = async (input: string, more: object = {}, options: object = {}): Promise<string> => {
+    const request = { input, metadata: { sim: 'window_early' }, ...more };
+    return (await world.queue.enqueue(parseJobRequest({ request, ...options }))).job.id;
+  };
+  const recordOf = (id: string): Promise<Record<string, string>> => world.client.hgetall(world.keys.run(id));
+
+  it('buys within the window that a request names, without a stream, even as its first create', async () => {
+    const id = await asks('Can wait', { background_options: { completion_window: '8h' } }, { stream: true });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 1, rejected: 0 });
+    expect(world.bought('Can wait')).toMatchObject([
+      {
+        ...{ mode: 'background', completion_window: '8h' },
+        fields: expect.arrayContaining(['store', 'service_tier']),
+      },
+    ]);
+    expect(await recordOf(id)).toMatchObject({ completion_window: '8h' });
+  });
+
+  it('tells a caller that streams the status, and then the whole answer', async () => {
+    const id = await asks('Streamed', { background_options: { completion_window: '2h' } }, { stream: true });
+    const told: JobEvent[] = [];
+    const caller = new O3Queue({ redisUrl: world.redis.url, ...world.models });
+    for await (const event of caller.events(id)) told.push(event);
+    await caller.close();
+    expect(told.at(0)).toMatchObject({ type: 'status' });
+    expect(told.at(-1)).toMatchObject({ type: 'done', data: { status: 'completed' } });
+    const text = told.flatMap((each) => (each.type === 'delta' ? [each.data.text] : [])).join('');
+    expect(text).toBe(await world.answer(id));
+  });
+
+  it('fails the job with the words of an upstream that refuses its window', async () => {
+    const id = await asks('Refused', {
+      metadata: { sim: 'window_refused' },
+      background_options: { completion_window: '8h' },
+    });
+    expect(await world.finished(id)).toMatchObject({
+      status: 'failed',
+      error: {
+        code: 'invalid_request',
+        message: expect.stringContaining("Unknown parameter: 'background_options'"),
+      },
+    });
+    expect(world.bought('Refused')).toEqual([]);
+  });
+});
