@@ -4,7 +4,7 @@ import { jobPage, jobResult, jobView } from '../../../src/job/view.ts';
 import { enqueueQuery, listQuery, noQuery, waitQuery } from '../../routes/job-queries.ts';
 import { completedJobExample, resultExample, waitingJobExample } from '../examples.ts';
 import type { Answer, Operation } from '../operation.ts';
-import { quote, quoteExample } from './quote.ts';
+import { quote, quoteExample } from '../quote-schema.ts';
 
 const job = (description: string, example?: unknown): Answer => ({
   description,

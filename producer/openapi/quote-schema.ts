@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Quote } from '../../../src/usage/quote.ts';
+import type { Quote } from '../../src/usage/quote.ts';
 
 const count = z.int().min(0);
 const usd = z.number().min(0).nullable();
