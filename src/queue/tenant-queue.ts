@@ -20,7 +20,7 @@ import {
 } from '../job-store/find.ts';
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
-import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
 import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
@@ -105,6 +105,11 @@ export class TenantQueue {
     return this.#intake.enqueueBulk(requests);
   }
 
+  /** Returns the configured model that a caller names, also by a snapshot; undefined: there is none. */
+  modelNamed(name: string): string | undefined {
+    return queueNamed(name, this.#core.queues)?.model;
+  }
+
   /** The connection, the prefix and the tenant with which `/v1` stores Redis keys of its own. */
   get storage(): TenantStorage {
     const { redis, prefix, guard } = this.#core;
@@ -151,7 +156,7 @@ export class TenantQueue {
       const { queue, bullId, reading } = await this.#findJob(id);
       const [data, response] = await Promise.all([
         this.#core.redis.hget(queue.keys.job(bullId), 'data'),
-        reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
+        reading.view.status === 'completed' ? queue.response(bullId) : null,
       ]);
       if (data === null || (response === null && reading.view.status === 'completed')) throw notFound(id);
       return jobDetailFrom(reading, data, response);
@@ -247,7 +252,7 @@ export class TenantQueue {
   > {
     const job = reading.view;
     if (job.status !== 'completed') return { completed: false, job };
-    const stored = await this.#core.redis.getBuffer(queue.keys.response(bullId));
+    const stored = await queue.response(bullId);
     if (stored === null) throw notFound(job.id);
     return { completed: true, job, stored };
   }

@@ -96,7 +96,7 @@ export const getResult: Operation = {
     },
     202: job('The job, which is not finished yet'),
   },
-  problems: ['job_not_found', 'job_failed', 'job_cancelled', 'redis_unavailable'],
+  problems: ['job_not_found', 'job_failed', 'job_cancelled', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const cancelJob: Operation = {
