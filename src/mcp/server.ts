@@ -1,4 +1,5 @@
 import {
+  CLIENT_INFO_META_KEY,
   type Tool as ListedTool,
   ProtocolError,
   ProtocolErrorCode,
@@ -29,8 +30,18 @@ export interface McpOptions {
   isStopping?: () => boolean;
   /** The time of the server that keeps the jobs, in Unix milliseconds. Default: the time of this machine. */
   now?: () => number;
+  /** What the caller of the server keeps of the body of its only call. Default: it keeps nothing. */
+  body?: McpBody | undefined;
   /** Is told the errors that no caller can mend. */
   onUnexpected: (error: unknown) => void;
+}
+
+/** McpBody keeps the arguments of a call, which may be of 50 MB, only as long as the call needs them. */
+export interface McpBody {
+  /** Gives the arguments away; undefined: the SDK has them. */
+  takeArguments(): unknown;
+  /** Gives the memory of the body back, once its question is stored. */
+  drop(): void;
 }
 
 const INSTRUCTIONS =
@@ -74,7 +85,9 @@ export function createMcpServer(options: McpOptions): Server {
     const call = callOf(server, options, context);
     if (isModern && declaresTasks(context)) call.asTask = (job) => taskResult(job, retention, call.now());
     return guarded(options, () =>
-      tool.run(params.arguments ?? {}, call).catch((error: unknown) => refusalResult(error, call)),
+      tool
+        .run(options.body?.takeArguments() ?? params.arguments ?? {}, call)
+        .catch((error: unknown) => refusalResult(error, call)),
     );
   });
   if (isModern) {
@@ -100,17 +113,25 @@ async function guarded<Value>({ onUnexpected }: McpOptions, work: () => Promise<
 
 function callOf(
   server: Server,
-  { queue, userAgent, signalFor = (signal) => signal, isStopping = () => false, now = Date.now }: McpOptions,
+  {
+    queue,
+    userAgent,
+    signalFor = (signal) => signal,
+    isStopping = () => false,
+    now = Date.now,
+    body,
+  }: McpOptions,
   { mcpReq }: ServerContext,
 ): McpCall {
   const progressToken = mcpReq._meta?.progressToken;
   let progress = 0;
   return {
     queue,
-    agent: agentName(server.getClientVersion()?.name ?? userAgent?.split(/[/ ]/, 1)[0] ?? ''),
+    agent: agentName(clientName(mcpReq) ?? server.getClientVersion()?.name ?? userAgent?.split(/[/ ]/, 1)[0]),
     signal: signalFor(mcpReq.signal),
     isStopping,
     now,
+    dropBody: () => body?.drop(),
     async progress(message) {
       if (progressToken === undefined) return;
       // The protocol wants it to rise, so it counts the messages.
@@ -122,8 +143,18 @@ function callOf(
   };
 }
 
+/**
+ * clientName is the name that a call of the revision 2026-07-28 carries. Over stdio the SDK (2.4.0) does not
+ * tell it in another way.
+ */
+function clientName({ envelope }: ServerContext['mcpReq']): string | undefined {
+  // The SDK's type of the envelope has no fields, and the SDK has checked it.
+  return (envelope as { [CLIENT_INFO_META_KEY]?: { name: string } } | undefined)?.[CLIENT_INFO_META_KEY]
+    ?.name;
+}
+
 /** agentName makes a name for a job's metadata of what a client calls itself; `mcp` for a client without. */
-function agentName(name: string): string {
+function agentName(name = ''): string {
   const printable = name.replace(/[^\x20-\x7e]+/g, ' ').trim();
   return printable === '' ? 'mcp' : preview(printable, LONGEST_NAME);
 }
