@@ -225,7 +225,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const bullmq = {
     connection: redis,
     prefix,
-    concurrency: options.concurrency,
+    // As many jobs again may be within a completion window. Such a job only waits: it costs 25 KB, and a
+    // lookup every five minutes. Without places of their own, they would keep all others out for hours.
+    concurrency: 2 * options.concurrency,
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
@@ -243,7 +245,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     room: () =>
-      attempts.isStopRequested() ? 0 : options.concurrency - attempts.ids().length - worker.fetched().length,
+      attempts.isStopRequested()
+        ? 0
+        : options.concurrency + attempts.windowed() - attempts.ids().length - worker.fetched().length,
+    windowedRoom: () => options.concurrency - attempts.windowed(),
     unsent: (tenant) =>
       reservations.unsent(tenant) +
       worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,

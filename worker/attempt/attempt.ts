@@ -61,9 +61,17 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record, attempt.now());
   if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
+  enterWindow(attempt);
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
   return { record };
+}
+
+/** A response within a window takes no place of the other responses: neither of the quota nor of this worker. */
+function enterWindow({ window, purchase, reservation, active, now }: Attempt): void {
+  if (window === undefined) return;
+  reservation.enterWindow(window.name, purchase && now() - purchase.createdAt);
+  active.markWindowed();
 }
 
 /**
