@@ -13,6 +13,7 @@ import { disturbanceCounts } from './crashes/storm-plan.ts';
 import { isClean, type Report, reportText } from './evidence/report.ts';
 import { FULL_FAILOVER, runFailover } from './failover/failover.ts';
 import { VARIANTS } from './failover/variants.ts';
+import { runBodies } from './fairness/bodies.ts';
 import { runFairness } from './fairness/fairness.ts';
 import { FULL_GREEDY, runGreedy } from './fairness/greedy.ts';
 import { createProgressLine, createStage, type Stage } from './fleet/stage.ts';
@@ -95,6 +96,10 @@ command('fairness', 'twenty jobs of one tenant beside ten thousand of another, a
 command('greedy', 'a tenant of small jobs beside one whose jobs take half of the tokens of a minute').action(
   (options: Common) => play(options, (stage) => runGreedy(stage, FULL_GREEDY)),
 );
+command(
+  'bodies',
+  'nine tenants with small questions beside one that sends bodies of 10 MB as fast as it can',
+).action((options: Common) => play(options, runBodies));
 command('starts', 'how soon a job starts when nothing waits, and when a slot becomes free').action(
   (options: Common) => play(options, runStarts),
 );

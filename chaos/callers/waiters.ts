@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { sleep } from '../../src/async/sleep.ts';
 import { isJobView } from '../../src/client/answer.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
@@ -8,6 +7,7 @@ import type { JobEvidence } from '../evidence/evidence.ts';
 import { readLedger } from '../evidence/ledger.ts';
 import { purchaseRequirement } from '../evidence/purchases.ts';
 import { exactly, type Requirement } from '../evidence/report.ts';
+import { residentBytes } from '../fleet/child.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
@@ -219,11 +219,4 @@ function memory(bytes: readonly (number | undefined)[], count: number): Requirem
     measured: Number.isNaN(waiting) ? 'not available on this system' : `${megabytes} MB; ${each} KB`,
     met: undefined,
   };
-}
-
-/** The resident memory of a process in bytes; undefined on a system without `/proc`. */
-async function residentBytes(pid: number): Promise<number | undefined> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
-  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** ChildExit says how and when a process ended. */
@@ -80,4 +81,11 @@ export async function startChild(options: ChildOptions): Promise<{ child: Child;
     throw error;
   });
   return { child, said };
+}
+
+/** residentBytes returns the resident memory of a process; undefined on a system without `/proc`. */
+export async function residentBytes(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }

@@ -99,8 +99,8 @@ const WEBHOOK_SECRET = 'chaos';
 /** How many jobs a worker may hold: more than any scenario needs. */
 const CONCURRENCY = '4000';
 
-/** The key protects nothing, but is as long as a real one. */
-function keyOf(tenant: string): string {
+/** keyOf returns the key of a tenant. It protects nothing, but is as long as a real one. */
+export function keyOf(tenant: string): string {
   return `chaos-key-of-${tenant}`.padEnd(16, '-');
 }
 

@@ -1,4 +1,4 @@
-import { distanceText, durationText } from '../../src/client/quantity.ts';
+import { distanceText, durationText, latenessText } from '../../src/client/quantity.ts';
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
@@ -40,6 +40,7 @@ export function jobDetails(
     ...purchases(job),
     ...detail('cost', costText(job)),
     ['created', moment(job.created_at, now)],
+    ...neededBy(job, now),
     ...detailsByStatus(job, now),
   ];
   const width = Math.max(...details.map(([label]) => label.length));
@@ -144,6 +145,19 @@ function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView
   if (known < 2 && uncertain === 0) return [];
   const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;
   return [['bought', uncertain === 0 ? responses : `${responses}, perhaps ${uncertain} more`]];
+}
+
+/** neededBy shows when the answer is needed, and the completion window that was chosen or asked for. */
+function neededBy(job: JobView, now: number): Detail[] {
+  const { needed_by: time, completion_window: window } = job;
+  const late = latenessText(job, now);
+  return [
+    ...detail(
+      'needed by',
+      time === null ? '' : late === '' ? moment(time, now) : `${oneLine(time)}, ${late}`,
+    ),
+    ...detail('window', time === null && window === 'soonest' ? '' : oneLine(window ?? '')),
+  ];
 }
 
 function moment(time: string, now: number): string {

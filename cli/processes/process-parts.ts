@@ -16,6 +16,8 @@ import { type O3Worker, startWorker, type WorkerOptions } from '../../worker/wor
 /** Folders of the embedded Redis, below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
 const CACHE_DIR = '.cache/embedded-redis';
+/** At this scale the simulator takes eight seconds for a completion window of eight hours. */
+const WINDOW_SCALE = 3600;
 
 /** ProcessContext holds what is needed to start the parts of one process. */
 export interface ProcessContext {
@@ -81,11 +83,12 @@ export function configuredUpstream({
 
 /**
  * startSimulator starts a stand-in for the model, for an instance without an upstream. Its models have no
- * shutdown date: the first question of a newcomer is about o3, also after OpenAI has shut o3 down.
+ * shutdown date: the first question of a newcomer is about o3, also after OpenAI has shut o3 down. An answer
+ * in a completion window comes within seconds, as every other answer does.
  */
 export async function startSimulator({ logger, keep }: ProcessContext): Promise<WorkerOptions['upstream']> {
   const models = DEFAULT_MODELS.map(({ shutdownDate: _, ...model }) => model);
-  const simulator = createSimulator({ models });
+  const simulator = createSimulator({ models, windowScale: WINDOW_SCALE });
   const { url } = await simulator.listen(0);
   keep({ name: 'simulator', close: () => simulator.close() });
   logger.warn(

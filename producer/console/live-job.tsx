@@ -1,4 +1,4 @@
-import { durationText, numberText } from '../../src/client/quantity.ts';
+import { durationText, latenessText, numberText } from '../../src/client/quantity.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import type { JobState, Retry } from './job-state.ts';
@@ -61,6 +61,10 @@ export function JobFacts({ state: { job, retries }, ageMs = 0 }: Live) {
         <Fact name="Model">{modelText(job)}</Fact>
         <Fact name="Cost">{costText(job)}</Fact>
         <Fact name="Time">{timeText(job, ageMs)}</Fact>
+        <Fact name="Needed by">{neededBy(job)}</Fact>
+        <Fact name="Completion window">
+          {job.needed_by === null && job.completion_window === 'soonest' ? null : job.completion_window}
+        </Fact>
         <Fact name="Attempt">
           {job.attempt === 0
             ? `none yet, at most ${job.max_attempts}`
@@ -158,6 +162,18 @@ function costText(job: JobView): string {
   if (cost === null) return '';
   const saved = savedUsd ? `, ${formatUsd(savedUsd)} less than the full price` : '';
   return `${formatUsd(cost)}${saved}${isEstimated ? ' (estimated in part)' : ''}`;
+}
+
+/** By the clock of the machine that shows the page: an answer is late by minutes, not by seconds. */
+function neededBy(job: JobView) {
+  if (job.needed_by === null) return null;
+  const late = latenessText(job, Date.now());
+  return (
+    <>
+      <Time of={job.needed_by} />
+      {late !== '' && `, ${late}`}
+    </>
+  );
 }
 
 function timeText(job: JobView, ageMs: number): string {

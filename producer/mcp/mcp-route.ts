@@ -1,5 +1,6 @@
 import { createMcpHandler, type McpRequestContext } from '@modelcontextprotocol/server';
 import type { Response as ExpressResponse } from 'express';
+import { isJsonObject } from '../../src/job/exact-json.ts';
 import { createMcpServer } from '../../src/mcp/server.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -31,10 +32,12 @@ export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger:
     method: 'post',
     path: MCP_PATH,
     operation: callMcp,
-    async handle({ queue, headers, body, signal }) {
+    async handle(input) {
+      const { queue, headers, signal } = input;
       // The protocol wants this check at every request, also at one with a key.
       if (provenanceOf(headers) === 'foreign') throw foreignPage();
       const { completedHours, failedHours } = instance.retention;
+      const takeArguments = argumentsOf(input.body);
       const server = ({ era }: Pick<McpRequestContext, 'era'>) =>
         createMcpServer({
           queue: new RedisJobQueue(queue),
@@ -44,6 +47,7 @@ export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger:
           signalFor: orDraining,
           isStopping: () => draining.aborted,
           now: () => serverTime(queue.storage.redis),
+          body: { takeArguments, drop: input.dropBody },
           onUnexpected(error) {
             // Not the error itself: ioredis attaches the whole command, which may contain a question.
             const stack = error instanceof Error ? error.stack : String(error);
@@ -57,8 +61,25 @@ export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger:
         headers: webHeaders(headers),
         signal,
       });
+      const { body } = input;
       return replyFrom(await handler.fetch(request, body === undefined ? {} : { parsedBody: body }), signal);
     },
+  };
+}
+
+/**
+ * argumentsOf takes the arguments out of a call, and returns what gives them away once. The SDK would keep
+ * all that it is handed until the call has ended, which may be in a minute. A batch is left as it is.
+ */
+function argumentsOf(body: unknown): () => unknown {
+  const params = isJsonObject(body) && body['method'] === 'tools/call' ? body['params'] : undefined;
+  if (!isJsonObject(params) || !isJsonObject(params['arguments'])) return () => undefined;
+  let kept: unknown = params['arguments'];
+  params['arguments'] = {};
+  return () => {
+    const taken = kept;
+    kept = undefined;
+    return taken;
   };
 }
 

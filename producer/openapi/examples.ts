@@ -9,6 +9,7 @@ const common = {
   question: 'Why is the sky blue?',
   metadata: { agent: 'claude-code' },
   created_at: '2026-03-01T12:00:00.000Z',
+  needed_by: null,
   max_attempts: 5,
   uncertain_purchases: 0,
 };
@@ -24,6 +25,7 @@ const usage = {
 
 export const waitingJobExample: WaitingJob = {
   ...common,
+  completion_window: null,
   attempt: 0,
   purchases: 0,
   ...{ cost_usd: null, list_usd: null, saved_usd: null },
@@ -38,6 +40,7 @@ export const waitingJobExample: WaitingJob = {
 
 export const completedJobExample: CompletedJob = {
   ...common,
+  completion_window: 'soonest',
   attempt: 1,
   purchases: 1,
   ...{ cost_usd: 0.00677, list_usd: 0.00677, saved_usd: 0 },
@@ -84,6 +87,7 @@ export const resultExample: JobResult = {
 
 const failedJobExample: FailedJob = {
   ...common,
+  completion_window: null,
   attempt: 1,
   purchases: 1,
   ...{ cost_usd: null, list_usd: null, saved_usd: null },

@@ -46,7 +46,7 @@ export async function resumeByHand(
 ): Promise<ResumedModel> {
   const resumed = await queue.resume(model);
   const outcome = resumed.resumed ? 'resumed' : 'was not paused';
-  queue.record({ by: caller?.tenant ?? null, what: 'model.resume', subject: model, outcome });
+  queue.record({ by: caller?.tenant ?? null, what: 'model.resume', subject: resumed.model, outcome });
   logger.info(
     { ...resumed, by: caller?.tenant },
     resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',

@@ -2,7 +2,10 @@ import type { Route } from '../http/route.ts';
 import { listModels, retrieveModel } from '../openapi/operations/v1.ts';
 import { OpenAiError } from './openai-error.ts';
 
-/** modelRoutes lists the configured models under the names that callers use. */
+/**
+ * modelRoutes lists the configured models under the names that callers use, and shows each one also under the
+ * name of a snapshot (`o3-2025-04-16`) that a create takes.
+ */
 export function modelRoutes(models: readonly string[]): Route[] {
   return [
     {
@@ -15,9 +18,9 @@ export function modelRoutes(models: readonly string[]): Route[] {
       method: 'get',
       path: '/v1/models/:model',
       operation: retrieveModel,
-      async handle({ params }) {
+      async handle({ params, queue }) {
         const model = params['model'] ?? '';
-        if (models.includes(model)) return { status: 200, body: modelObject(model) };
+        if (queue.modelNamed(model) !== undefined) return { status: 200, body: modelObject(model) };
         throw new OpenAiError(404, {
           message: `The model '${model.slice(0, 100)}' is not configured here: expected one of ${models.join(', ')}.`,
           param: 'model',

@@ -101,6 +101,8 @@ const NUMBER_RANGES = {
   sim_think_ms: [0, 86_400_000],
   sim_input_tokens: [1, 10_000_000],
   sim_cached_tokens: [0, 10_000_000],
+  sim_cache_write_tokens: [0, 10_000_000],
+  sim_cache_write_12h_tokens: [0, 10_000_000],
   sim_output_tokens: [1, 20_000],
   sim_reasoning_tokens: [0, 1_000_000],
   sim_deltas: [1, 20_000],

@@ -216,8 +216,8 @@ function earlierThan({ previousResponseId }: CreateRequest, store: Store, nowMs:
 /** OpenAI bills what earlier responses hold as input again. */
 function withTokensOf({ tokens }: Earlier, request: CreateRequest): CreateRequest {
   if (request.sim.numbers.sim_input_tokens !== undefined) return request;
-  const { total, cached } = request.inputTokens;
-  return { ...request, inputTokens: { total: total + tokens, cached } };
+  const { inputTokens } = request;
+  return { ...request, inputTokens: { ...inputTokens, total: inputTokens.total + tokens } };
 }
 
 /**

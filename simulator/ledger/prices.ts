@@ -35,6 +35,9 @@ const WINDOW_SHARE: Readonly<Record<CompletionWindow, number>> = { soonest: 1, '
 
 /** A request of a GPT model with a longer input costs more as a whole. */
 const LONG_INPUT = { overTokens: 272_000, input: 2, output: 1.5 };
+/** What a token written to the cache costs, in prices of an input token. o3 charges nothing for it. */
+const WRITE = { for30m: 1.25, for12h: 2.5 };
+const NO_WRITE = { for30m: 1, for12h: 1 };
 /** A dollar per million tokens is this many nano-dollars per token. */
 const NANO_PER_TOKEN = 1000;
 const NANO_PER_USD = 1e9;
@@ -58,8 +61,15 @@ export function billOf(sale: {
   if (sale.usage === null || price === undefined || tier === undefined)
     return { cost_usd: null, list_usd: null };
   const { input_tokens: input, input_tokens_details: details, output_tokens: output } = sale.usage;
-  const isLong = sale.model.startsWith('gpt-') && input > LONG_INPUT.overTokens;
-  const inputUsd = (input - details.cached_tokens) * price.input + details.cached_tokens * price.cached;
+  const isGpt = sale.model.startsWith('gpt-');
+  const isLong = isGpt && input > LONG_INPUT.overTokens;
+  const { cached_tokens: cached, cache_write_tokens: written, cache_write_tokens_details: lives } = details;
+  const kept12h = lives?.ttl_12h_tokens ?? 0;
+  const write = isGpt ? WRITE : NO_WRITE;
+  const inputUsd =
+    (input - cached - written) * price.input +
+    cached * price.cached +
+    ((written - kept12h) * write.for30m + kept12h * write.for12h) * price.input;
   const usd =
     inputUsd * (isLong ? LONG_INPUT.input : 1) + output * price.output * (isLong ? LONG_INPUT.output : 1);
   const list = usd * NANO_PER_TOKEN * tier;

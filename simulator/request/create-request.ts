@@ -26,8 +26,16 @@ const TIERS = ['auto', 'default', 'flex', 'scale', 'priority', 'fast', 'ultrafas
 const TOOL_CHOICES = ['none', 'auto', 'required'];
 const MIN_OUTPUT_TOKENS = 16;
 
-/** InputTokens are the tokens of the input; `cached` is part of `total`. */
-export type InputTokens = { readonly total: number; readonly cached: number };
+/** InputTokens are the tokens of the input. */
+export type InputTokens = {
+  readonly total: number;
+  /** Read from the cache; part of `total`. */
+  readonly cached: number;
+  /** Written to the cache; another part of `total`. */
+  readonly written: number;
+  /** The part of `written` that is kept for 12 hours; undefined: the response does not tell it. */
+  readonly written12h: number | undefined;
+};
 
 /** CreateRequest is a body of `POST /v1/responses` that passed OpenAI's checks. */
 export type CreateRequest = {
@@ -103,16 +111,25 @@ export function readCreateRequest(body: unknown, account: Account, models: Model
 }
 
 /**
- * Refuses more cached tokens than the input has. If the simulator reduced the number, it would bill another
- * amount than the request asks for.
+ * Refuses more cached and written tokens than the input has. If the simulator reduced the numbers, it would
+ * bill another amount than the request asks for.
  */
 export function readInputTokens(body: JsonObject, { numbers }: SimParameters): InputTokens {
   const total = numbers.sim_input_tokens ?? countInputTokens(body);
   const cached = numbers.sim_cached_tokens ?? 0;
-  if (cached <= total) return { total, cached };
+  const written = numbers.sim_cache_write_tokens ?? 0;
+  const written12h = numbers.sim_cache_write_12h_tokens;
+  atMost('sim_cached_tokens', cached, total, 'the tokens of the input');
+  atMost('sim_cache_write_tokens', written, total - cached, 'the input tokens that are not cached');
+  atMost('sim_cache_write_12h_tokens', written12h ?? 0, written, 'sim_cache_write_tokens');
+  return { total, cached, written, written12h };
+}
+
+function atMost(name: string, value: number, most: number, what: string): void {
+  if (value <= most) return;
   throw badRequest(
-    `Invalid 'metadata.sim_cached_tokens': expected at most the ${total} tokens of the input, but got ${cached} instead. metadata.sim_input_tokens makes the input as long as you like.`,
-    { param: 'metadata.sim_cached_tokens', code: 'invalid_value' },
+    `Invalid 'metadata.${name}': expected at most ${most} (${what}), but got ${value} instead. metadata.sim_input_tokens makes the input as long as you like.`,
+    { param: `metadata.${name}`, code: 'invalid_value' },
   );
 }
 

@@ -6,7 +6,14 @@ import type { ToolCall } from './tool-calls.ts';
 /** Usage is what a response reports that it used, in OpenAI's form. */
 export type Usage = {
   readonly input_tokens: number;
-  readonly input_tokens_details: { readonly cached_tokens: number; readonly cache_write_tokens: number };
+  readonly input_tokens_details: {
+    readonly cached_tokens: number;
+    readonly cache_write_tokens: number;
+    readonly cache_write_tokens_details?: {
+      readonly ttl_30m_tokens: number;
+      readonly ttl_12h_tokens: number;
+    };
+  };
   readonly output_tokens: number;
   readonly output_tokens_details: { readonly reasoning_tokens: number };
   readonly total_tokens: number;
@@ -56,10 +63,16 @@ export function planTokens(
 }
 
 export function countUsage({ inputTokens }: CreateRequest, { reasoning, visible }: Budget): Usage {
-  const { total: input, cached } = inputTokens;
+  const { total: input, cached, written, written12h } = inputTokens;
   return {
     input_tokens: input,
-    input_tokens_details: { cached_tokens: cached, cache_write_tokens: 0 },
+    input_tokens_details: {
+      cached_tokens: cached,
+      cache_write_tokens: written,
+      ...(written12h !== undefined && {
+        cache_write_tokens_details: { ttl_30m_tokens: written - written12h, ttl_12h_tokens: written12h },
+      }),
+    },
     output_tokens: reasoning + visible,
     output_tokens_details: { reasoning_tokens: reasoning },
     total_tokens: input + reasoning + visible,

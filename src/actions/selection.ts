@@ -3,7 +3,7 @@ import type { ActionKind, Selection } from '../job/action.ts';
 import { isFinished, type JobStatus } from '../job/job.ts';
 import type { JobFilter } from '../job/job-queue.ts';
 import type { JobView } from '../job/view.ts';
-import { checkFilter } from '../job-store/filter.ts';
+import { checkedFilter } from '../job-store/filter.ts';
 import { indexFor } from '../job-store/index-sets.ts';
 import { matches, type SearchFilter, search } from '../job-store/search.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
@@ -27,8 +27,8 @@ const ELIGIBLE: Record<ActionKind, (status: JobStatus) => boolean> = {
  *
  * @throws {QueueError} `invalid_request`
  */
-export function selectionOf(kind: ActionKind, filter: JobFilter, models: Iterable<string>): SearchFilter {
-  checkFilter(filter, models);
+export function selectionOf(kind: ActionKind, asked: JobFilter, queues: QueueAccess['queues']): SearchFilter {
+  const filter = checkedFilter(asked, queues);
   const { status } = filter;
   if (status !== undefined && !ELIGIBLE[kind](status)) {
     const what = { cancel: 'that has not ended', retry: 'failed or cancelled', delete: 'that has ended' }[

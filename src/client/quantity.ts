@@ -29,6 +29,17 @@ export function distanceText(time: string, now: number): string {
   return distanceMs >= 0 ? `${durationText(distanceMs)} ago` : `in ${durationText(-distanceMs)}`;
 }
 
+/**
+ * latenessText writes how much later than needed the answer of a job is, or was: `12m 00s late`; '' when it
+ * is not late, or no time was said.
+ */
+export function latenessText(job: { needed_by: string | null; finished_at?: string }, now: number): string {
+  if (job.needed_by === null) return '';
+  const at = job.finished_at === undefined ? now : Date.parse(job.finished_at);
+  const lateMs = at - Date.parse(job.needed_by);
+  return lateMs > 0 ? `${durationText(lateMs)} late` : '';
+}
+
 function twoUnits(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
   const rest = Math.floor((ms % largeMs) / smallMs);
   return `${Math.floor(ms / largeMs)}${large} ${String(rest).padStart(2, '0')}${small}`;

@@ -18,7 +18,7 @@ import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import type { JobView } from '../job/view.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
-import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { questionPreview } from '../responses/question.ts';
 import { runRecordFrom } from '../run/record.ts';
@@ -86,13 +86,9 @@ function metadataOf(data: JobData): Record<string, string> {
   return ('request' in data ? data.request.metadata : data.metadata) ?? {};
 }
 
-/** The date that OpenAI appends to a model's name for a snapshot of it. */
-const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
-
 /**
- * queueFor returns the queue of the model that a caller names. The name may also be that of a snapshot of its
- * upstream model (`o3-2025-04-16`), if that belongs to one configured model only. The upstream is still sent
- * the configured name.
+ * queueFor returns the queue of the model that a caller names, as `queueNamed` finds it. The upstream is still
+ * sent the configured name.
  * @param name undefined: the default model.
  * @throws {QueueError} `unknown_model`
  */
@@ -101,7 +97,7 @@ export function queueFor(
   { queues, models }: Pick<QueueAccess, 'queues' | 'models'>,
 ): ModelQueue {
   const model = name ?? models.defaultModel;
-  const queue = queues.get(model) ?? queueOfSnapshot(model, queues);
+  const queue = queueNamed(model, queues);
   if (queue !== undefined) return queue;
   const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
   throw new QueueError(
@@ -109,13 +105,6 @@ export function queueFor(
     `The model was refused: ${message}. Models are configured in o3q.config.json`,
     { flaws: [{ path: 'model', message }] },
   );
-}
-
-function queueOfSnapshot(name: string, queues: ReadonlyMap<string, ModelQueue>): ModelQueue | undefined {
-  if (!SNAPSHOT.test(name)) return undefined;
-  const names = [name, name.replace(SNAPSHOT, '')];
-  const [queue, ...others] = [...queues.values()].filter(({ config }) => names.includes(config.upstream));
-  return others.length === 0 ? queue : undefined;
 }
 
 function checkDeadline({ deadline, delay_ms = 0 }: ParsedRequest, now: number): void {
@@ -145,6 +134,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
+    need: options.need,
     metadata: options.metadata ?? {},
     createdAt,
     finishedAt: undefined,

@@ -3,6 +3,8 @@ import { checkedInput, refusalOf, shown } from '../errors/input.ts';
 import { JOB_STATUSES } from '../job/job.ts';
 import type { JobFilter, JobQuery } from '../job/job-queue.ts';
 import { TENANT_NAME } from '../job/tenant.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { queueNamed } from '../model-queue/queue-access.ts';
 
 const MOST_PAIRS = 16;
 
@@ -51,27 +53,34 @@ const jobQuery = jobFilter.extend({
 });
 
 /**
- * checkQuery checks the query of a list.
+ * checkedQuery checks the query of a list. @returns the query, with the configured name of its model.
  *
- * @param models the names of the configured models.
  * @throws {QueueError} `invalid_request`, with every flaw.
  */
-export function checkQuery(query: JobQuery, models: Iterable<string>): void {
-  const { model } = checkedInput('query', query, jobQuery);
-  checkModel('query', { model }, [...models]);
+export function checkedQuery(query: JobQuery, queues: ReadonlyMap<string, ModelQueue>): JobQuery {
+  checkedInput('query', query, jobQuery);
+  return withConfiguredName('query', query, queues);
 }
 
 /**
- * checkFilter checks a filter.
+ * checkedFilter checks a filter. @returns the filter, with the configured name of its model.
  *
  * @throws {QueueError} `invalid_request`, with every flaw.
  */
-export function checkFilter(filter: JobFilter, models: Iterable<string>): void {
-  checkModel('filter', checkedInput('filter', filter, jobFilter), [...models]);
+export function checkedFilter(filter: JobFilter, queues: ReadonlyMap<string, ModelQueue>): JobFilter {
+  checkedInput('filter', filter, jobFilter);
+  return withConfiguredName('filter', filter, queues);
 }
 
-function checkModel(subject: string, { model }: JobFilter, models: readonly string[]): void {
-  if (model === undefined || models.includes(model)) return;
-  const message = `expected one of ${models.join(', ')}, got ${shown(model)}`;
+function withConfiguredName<Filter extends JobFilter>(
+  subject: string,
+  filter: Filter,
+  queues: ReadonlyMap<string, ModelQueue>,
+): Filter {
+  const { model: name } = filter;
+  if (name === undefined) return filter;
+  const model = queueNamed(name, queues)?.model;
+  if (model !== undefined) return model === name ? filter : { ...filter, model };
+  const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(name)}`;
   throw refusalOf(subject, [{ path: 'model', message }]);
 }

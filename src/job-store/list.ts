@@ -7,7 +7,7 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
-import { checkQuery } from './filter.ts';
+import { checkedQuery } from './filter.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor } from './index-sets.ts';
 import { listByPart } from './list-by-part.ts';
 import { readViews } from './look.ts';
@@ -38,11 +38,11 @@ const MOST_BARE_JOBS = 100;
 export async function listJobs(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,
-  query: JobQuery,
+  asked: JobQuery,
   looksForMs = LOOKS_FOR_MS,
 ): Promise<JobPage> {
+  const query = checkedQuery(asked, queues);
   const { limit = 20, cursor, id, ...filter } = query;
-  checkQuery(query, queues.keys());
   const stopAt = performance.now() + looksForMs;
   if (cursor === undefined && ['all', 'live'].includes(indexFor(filter.status))) {
     await Promise.all([...queues.values()].map(({ keys }) => indexBareJobs(redis, keys)));

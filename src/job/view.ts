@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { COMPLETION_WINDOWS } from './completion-window.ts';
 import { JOB_STATUSES } from './job.ts';
 import { count, jobCost, jobError, responseCost, usage } from './view-parts.ts';
 
@@ -31,6 +32,14 @@ const jobBase = {
         'the program that asked over MCP. Empty for a job of another BullMQ client.',
     ),
   created_at: time,
+  needed_by: time.nullable().describe('When the caller needs the answer; null: it did not say so.'),
+  completion_window: z
+    .enum(COMPLETION_WINDOWS)
+    .nullable()
+    .describe(
+      'How long the upstream may take for the last response that was bought, or for the one that the request asks ' +
+        'for. null: nothing was bought and none asked for, or it asks for one that this queue does not know.',
+    ),
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
   max_attempts: count,
   purchases: count.describe(

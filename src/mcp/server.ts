@@ -29,8 +29,18 @@ export interface McpOptions {
   isStopping?: () => boolean;
   /** The time of the server that keeps the jobs, in Unix milliseconds. Default: the time of this machine. */
   now?: () => number;
+  /** What the caller of the server keeps of the body of its only call. Default: it keeps nothing. */
+  body?: McpBody | undefined;
   /** Is told the errors that no caller can mend. */
   onUnexpected: (error: unknown) => void;
+}
+
+/** McpBody keeps the arguments of a call, which may be of 50 MB, only as long as the call needs them. */
+export interface McpBody {
+  /** Gives the arguments away; undefined: the SDK has them. */
+  takeArguments(): unknown;
+  /** Gives the memory of the body back, once its question is stored. */
+  drop(): void;
 }
 
 const INSTRUCTIONS =
@@ -74,7 +84,9 @@ export function createMcpServer(options: McpOptions): Server {
     const call = callOf(server, options, context);
     if (isModern && declaresTasks(context)) call.asTask = (job) => taskResult(job, retention, call.now());
     return guarded(options, () =>
-      tool.run(params.arguments ?? {}, call).catch((error: unknown) => refusalResult(error, call)),
+      tool
+        .run(options.body?.takeArguments() ?? params.arguments ?? {}, call)
+        .catch((error: unknown) => refusalResult(error, call)),
     );
   });
   if (isModern) {
@@ -100,7 +112,14 @@ async function guarded<Value>({ onUnexpected }: McpOptions, work: () => Promise<
 
 function callOf(
   server: Server,
-  { queue, userAgent, signalFor = (signal) => signal, isStopping = () => false, now = Date.now }: McpOptions,
+  {
+    queue,
+    userAgent,
+    signalFor = (signal) => signal,
+    isStopping = () => false,
+    now = Date.now,
+    body,
+  }: McpOptions,
   { mcpReq }: ServerContext,
 ): McpCall {
   const progressToken = mcpReq._meta?.progressToken;
@@ -111,6 +130,7 @@ function callOf(
     signal: signalFor(mcpReq.signal),
     isStopping,
     now,
+    dropBody: () => body?.drop(),
     async progress(message) {
       if (progressToken === undefined) return;
       // The protocol wants it to rise, so it counts the messages.

@@ -17,6 +17,11 @@ export interface McpCall {
   isStopping(): boolean;
   /** The time of the server that keeps the jobs, in Unix milliseconds. */
   now(): number;
+  /**
+   * Gives the memory of the call's body back. A tool calls it before it waits, and keeps no part of a large
+   * argument.
+   */
+  dropBody(): void;
   /** Makes a task of a job that has not ended; absent when the client did not declare tasks in this call. */
   asTask?: (job: JobView) => ToolResult;
   /** Tells the client how far a wait is. It does nothing when the client has not asked to be told. */

@@ -4,7 +4,7 @@ import { isFinishedJob } from '../job/job.ts';
 import { REASONING_EFFORTS } from '../job/request.ts';
 import type { JobView } from '../job/view.ts';
 import { answerResult } from './answer.ts';
-import { ask } from './ask.ts';
+import { type Asked, ask, type Question } from './ask.ts';
 import { refusalFrom } from './refusal.ts';
 import { factsOf, listLine, nextStep, statusSentence } from './sentences.ts';
 import { defineTool, errorResult, type McpCall, type Tool, type ToolResult, textResult } from './tool.ts';
@@ -55,8 +55,9 @@ const askO3 = defineTool({
     again: z.boolean().default(false).describe('true buys a new answer to a question that was asked before.'),
   }),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
-  async answer({ wait_s: seconds, again, ...question }, call) {
-    const { job, isNew } = await ask(question, again, call);
+  async answer(input, call) {
+    const { wait_s: seconds } = input;
+    const { job, isNew } = await askAndForget(input, call);
     const note = isNew ? '' : joinedNote(job, call);
     try {
       if (call.asTask === undefined) return await standing(await waitForEnd(job, seconds, call), call, note);
@@ -69,6 +70,18 @@ const askO3 = defineTool({
     }
   },
 });
+
+/** askAndForget asks, and forgets the question: it may be of 50 MB, and the call may wait for the answer. */
+async function askAndForget(
+  input: Question & { again: boolean; wait_s: number },
+  call: McpCall,
+): Promise<Asked> {
+  const { again, wait_s: _, ...question } = input;
+  const asked = await ask(question, again, call);
+  Object.assign(input, { question: '', context: undefined });
+  call.dropBody();
+  return asked;
+}
 
 const checkO3Status = defineTool({
   name: 'check_o3_status',

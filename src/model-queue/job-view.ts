@@ -12,9 +12,10 @@ import {
   waitingOutside,
 } from '../fair-queue/eta.ts';
 import { weightsOf } from '../fair-queue/fair-queue.ts';
+import { type CompletionWindow, windowNamed } from '../job/completion-window.ts';
 import { publicId } from '../job/ids/response-id.ts';
 import type { JobStatus } from '../job/job.ts';
-import { optionsFrom } from '../job/stored-options.ts';
+import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import type { JobView, ResultSummary } from '../job/view.ts';
 import { readJobScript } from '../lua/job.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
@@ -73,7 +74,7 @@ export async function readJob(
   const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
   const known = optionsFrom(JSON.parse(options ?? '{}'));
-  const { attempts = maxAttempts, group, webhook, continuation, metadata = {} } = known;
+  const { attempts = maxAttempts, group, webhook, continuation, metadata = {}, need } = known;
   const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
@@ -82,6 +83,7 @@ export async function readJob(
     maxAttempts: attempts,
     name: name ?? '',
     metadata,
+    need,
     createdAt: Number(timestamp),
     finishedAt: finishedOn ? Number(finishedOn) : undefined,
     failedReason: failedReason ?? '',
@@ -133,6 +135,7 @@ interface Facts {
   maxAttempts: number;
   name: string;
   metadata: Record<string, string>;
+  need: StoredOptions['need'];
   createdAt: number;
   finishedAt: number | undefined;
   failedReason: string;
@@ -165,6 +168,8 @@ export function viewFrom(facts: Facts): JobView {
     question: facts.name,
     metadata: facts.metadata,
     created_at: iso(facts.createdAt),
+    needed_by: facts.need?.by === undefined ? null : iso(facts.need.by),
+    completion_window: completionWindowOf(facts),
     attempt: run.attempt,
     max_attempts: facts.maxAttempts,
     purchases: run.purchases,
@@ -215,6 +220,15 @@ export function viewFrom(facts: Facts): JobView {
       throw new Error(`unknown status ${String(never)}`);
     }
   }
+}
+
+/** What was bought in a window that this queue knows has that window in its record. */
+function completionWindowOf({ run, need }: Facts): CompletionWindow | null {
+  if (run.completionWindow !== undefined) return run.completionWindow;
+  const asked = windowNamed(need?.window);
+  if (need?.window !== undefined && asked === undefined) return null;
+  if (run.upstreamId !== undefined) return 'soonest';
+  return asked ?? (run.purchases > 0 ? 'soonest' : null);
 }
 
 function waitingOf({ children, place, tenant, maxInFlight, hindrance, now }: Facts): Waiting {

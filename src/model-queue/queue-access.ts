@@ -26,3 +26,18 @@ export interface QueueAccess {
   /** Whether workers deliver webhooks. */
   readonly webhooksOut: boolean;
 }
+
+/** The date that OpenAI appends to a model's name for a snapshot of it. */
+const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
+
+/**
+ * queueNamed returns the queue of a model. The name may also be that of a snapshot of its upstream model
+ * (`o3-2025-04-16`), if that belongs to one configured model only. undefined: no model has this name.
+ */
+export function queueNamed(name: string, queues: ReadonlyMap<string, ModelQueue>): ModelQueue | undefined {
+  const queue = queues.get(name);
+  if (queue !== undefined || !SNAPSHOT.test(name)) return queue;
+  const names = [name, name.replace(SNAPSHOT, '')];
+  const [found, ...others] = [...queues.values()].filter(({ config }) => names.includes(config.upstream));
+  return others.length === 0 ? found : undefined;
+}

@@ -2,7 +2,7 @@ import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { type BoardLimitKind, boardLimitKinds, readBoardLimits } from '../fair-queue/board-limits.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
-import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { ResumedModel } from './view.ts';
@@ -15,17 +15,17 @@ import type { ResumedModel } from './view.ts';
  */
 export async function resumeModel(
   { redis, prefix, queues }: Pick<QueueAccess, 'redis' | 'prefix' | 'queues'>,
-  model: string,
+  name: string,
 ): Promise<ResumedModel> {
-  const queue = queues.get(model);
+  const queue = queueNamed(name, queues);
   if (queue === undefined) {
     const models = [...queues.keys()].join(', ');
     throw new QueueError(
       'model_not_configured',
-      `Expected one of ${models}, got ${shown(model)}. Models are configured in o3q.config.json`,
+      `Expected one of ${models}, got ${shown(name)}. Models are configured in o3q.config.json`,
     );
   }
-  const { upstreamModels } = queue;
+  const { model, upstreamModels } = queue;
   const endedOnBoard = await endBoardLimits(redis, queue);
   const ended = await Promise.all(upstreamModels.map((name) => createQuota(redis, prefix, name).resume()));
   return {

@@ -88,7 +88,7 @@ export class TenantActions {
 
   #selection(kind: ActionKind, filter: JobFilter): SearchFilter {
     const own = this.#sees === undefined ? filter : { ...filter, tenant: this.#sees };
-    return selectionOf(kind, own, this.#core.queues.keys());
+    return selectionOf(kind, own, this.#core.queues);
   }
 
   async #find(id: string): Promise<StoredAction> {

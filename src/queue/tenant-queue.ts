@@ -20,7 +20,7 @@ import {
 } from '../job-store/find.ts';
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
-import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { DirectCalls } from './direct-calls.ts';
@@ -99,6 +99,11 @@ export class TenantQueue {
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
   async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
     return this.#intake.enqueueBulk(requests);
+  }
+
+  /** Returns the configured model that a caller names, also by a snapshot; undefined: there is none. */
+  modelNamed(name: string): string | undefined {
+    return queueNamed(name, this.#core.queues)?.model;
   }
 
   /** The connection, the prefix and the tenant with which `/v1` stores Redis keys of its own. */

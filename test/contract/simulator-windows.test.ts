@@ -77,6 +77,8 @@ describe('completion windows', () => {
     const metadata = {
       sim_input_tokens: '300000',
       sim_cached_tokens: '100000',
+      sim_cache_write_tokens: '50000',
+      sim_cache_write_12h_tokens: '10000',
       sim_output_tokens: '100',
       sim_reasoning_tokens: '900',
     };
@@ -86,10 +88,11 @@ describe('completion windows', () => {
         const { cost_usd, list_usd } = await boughtBy(client, simulator, options);
         return [cost_usd, list_usd];
       };
-      // More than 272,000 tokens: (200,000 × $2 + 100,000 × $0.10) × 2 + 1,000 × $10 × 1.5, per million.
-      expect(await billed('soonest')).toEqual([0.835, 0.835]);
-      expect(await billed('2h')).toEqual([0.5845, 0.835]);
-      expect(await billed('8h')).toEqual([0.501, 0.835]);
+      // Per million: 150,000 × $2 + 100,000 × $0.10 + 40,000 × $2.50 + 10,000 × $5 are $0.46 of input. It has
+      // more than 272,000 tokens, so it costs twice as much, and 1,000 × $10 of output half as much again.
+      expect(await billed('soonest')).toEqual([0.935, 0.935]);
+      expect(await billed('2h')).toEqual([0.6545, 0.935]);
+      expect(await billed('8h')).toEqual([0.561, 0.935]);
       expect(await billed('8h', { metadata: { ...metadata, sim: 'usage_null' } })).toEqual([null, null]);
     });
   });

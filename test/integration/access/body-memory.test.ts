@@ -37,16 +37,25 @@ it('a large body waits while others take the memory for bodies, and small reques
   expect(await large).toMatchObject({ status: 202 });
 });
 
-it.each([
-  ['/jobs?wait=60', 'question'],
-  ['/v1/responses', 'input'],
-])('calls of %s that wait for their answers do not hold the memory of their bodies', async (path, field) => {
+const askO3 = (question: string) => ({
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'tools/call',
+  params: { name: 'ask_o3', arguments: { question, wait_s: 50 } },
+});
+
+it.each<[string, (question: string) => object]>([
+  ['/jobs?wait=60', (question) => ({ question })],
+  ['/v1/responses', (input) => ({ model: 'o3', input })],
+  ['/mcp', askO3],
+])('calls of %s that wait for their answers do not hold the memory of their bodies', async (path, bodyOf) => {
   const gone = new AbortController();
   const { signal } = gone;
+  const headers = { accept: 'application/json, text/event-stream' };
   // Two of these bodies fill what one caller may have.
   const held = [1, 2, 3, 4].map((i) => {
-    const body = { model: 'o3', [field]: `Held ${i} by ${path} ${'x'.repeat(900_000)}` };
-    return call(instance.url, 'POST', path, { body, signal });
+    const body = bodyOf(`Held ${i} by ${path} ${'x'.repeat(900_000)}`);
+    return call(instance.url, 'POST', path, { body, headers, signal });
   });
   const all = Promise.allSettled(held);
   await eventually(async () => {

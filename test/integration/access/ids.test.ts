@@ -36,6 +36,9 @@ const cancelled = async () => {
 };
 const post = (path: string, body?: object): Promise<Answer> =>
   call(instance.url, 'POST', path, { ...(body && { body }) });
+const get = (path: string): Promise<Answer> => call(instance.url, 'GET', path);
+const idsOf = async (model: string): Promise<string[]> =>
+  ((await get(`/jobs?model=${model}`)).body as { jobs: { id: string }[] }).jobs.map(({ id }) => id);
 
 const digits = (id: string): string => id.slice('job_'.length);
 const FORMS: [string, (id: string) => string][] = [
@@ -145,6 +148,17 @@ describe('the name of a snapshot', () => {
     expect(await post('/v1/responses/compact', { model: name, input: 'Why?' })).toMatchObject({
       status: 200,
     });
+    expect(await get(`/v1/models/${name}`)).toMatchObject({
+      status: 200,
+      body: { id: name, object: 'model' },
+    });
+    const listed = await idsOf(name);
+    expect(listed.length).toBeGreaterThan(0);
+    expect(listed).toEqual(await idsOf(model));
+    expect(await post('/jobs/cancel', { filter: { model: name }, dry_run: true })).toMatchObject({
+      status: 200,
+    });
+    expect(await post(`/models/${name}/resume`, {})).toMatchObject({ status: 200, body: { model } });
   });
 
   it.each([
@@ -160,5 +174,7 @@ describe('the name of a snapshot', () => {
       body: { code: 'unknown_model' },
     });
     expect(await post('/v1/responses', { model, input: 'Why?' })).toMatchObject({ status: 404 });
+    expect(await get(`/v1/models/${model}`)).toMatchObject({ status: 404 });
+    expect(await get(`/jobs?model=${model}`)).toMatchObject({ status: 400 });
   });
 });

@@ -31,7 +31,8 @@ function base(id: string, question: string, metadata = {}): Record<string, unkno
     ...{ purchases: 1, uncertain_purchases: 0 },
     ...{ cost_usd: null, list_usd: null, saved_usd: null, cost_estimated: false, simulated: false },
   };
-  const asked = { model: 'o3', tenant: null, question, metadata };
+  const bought = { needed_by: null, completion_window: 'soonest' };
+  const asked = { model: 'o3', tenant: null, question, metadata, ...bought };
   return { id, ...asked, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
 const cost = { cost_usd: expect.any(Number), list_usd: expect.any(Number), saved_usd: 0 };
@@ -51,7 +52,7 @@ it('a question is accepted at once, answered in the background, and the result c
   expect(accepted.body).toEqual({
     ...base(id, 'Why is the sky dark at night?'),
     attempt: 0,
-    purchases: 0,
+    ...{ purchases: 0, completion_window: null },
     status: 'waiting',
     waiting_for: 'a free worker',
     position: null,
@@ -155,7 +156,7 @@ it('a delayed job says when it is due, and does not run earlier', async () => {
   const view = {
     ...base(job.id, 'Later?'),
     attempt: 0,
-    purchases: 0,
+    ...{ purchases: 0, completion_window: null },
     status: 'delayed',
     due_at: dueAt,
     waiting_for: `its time (at ${dueAt})`,
@@ -218,7 +219,7 @@ it('a failed job says why, with its code, and its result is a problem that holds
     ...base(id, 'Bad?', metadata),
     ...ended,
     status: 'failed',
-    purchases: 0,
+    ...{ purchases: 0, completion_window: null },
     upstream_id: null,
     error: { code: 'invalid_request', message: expect.stringContaining('400'), retryable: false },
     usage: null,
@@ -240,6 +241,27 @@ it('a retryable failure is tried again, then final when its attempts are used up
     error: { code: 'upstream_overloaded', retryable: true },
   });
   expect(instance.simulator.ledger.totals()).toMatchObject({ rejected: 3, purchases: 0 });
+});
+
+it('a job says when its answer is needed, and the completion window that its body asks for', async () => {
+  const [needed_by, delay_ms] = ['2099-11-30T08:00:00+01:00', 60_000];
+  const accepted = await post('/jobs', { question: 'When?', needed_by, on_late: 'buy_again', delay_ms });
+  const view = { needed_by: '2099-11-30T07:00:00.000Z', completion_window: null };
+  expect(accepted).toMatchObject({ status: 202, body: view });
+  const { id } = accepted.body as { id: string };
+  expect((await get(`/jobs/${id}`)).body).toMatchObject({ needed_by: view.needed_by });
+
+  const request = { input: 'When?', background_options: { completion_window: '8h' } };
+  const asked = await post('/jobs', { request, delay_ms });
+  expect(asked.body).toMatchObject({ needed_by: null, completion_window: '8h' });
+
+  // A wish that has passed is a job like any other; one without its time is none.
+  const late = { question: 'Late?', needed_by: '2020-01-01T00:00:00Z', delay_ms };
+  expect(await post('/jobs', late)).toMatchObject({ status: 202 });
+  expect(await post('/jobs', { question: 'Late?', on_late: 'wait' })).toMatchObject({
+    status: 400,
+    body: { code: 'invalid_request', detail: expect.stringContaining('on_late: expected "needed_by"') },
+  });
 });
 
 it('a failed job is retried as a new run from its first attempt', async () => {

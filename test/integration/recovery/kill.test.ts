@@ -1,3 +1,5 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { simulatedAnswer } from '../../../simulator/response/answer.ts';
 import { eventually } from '../../support/eventually.ts';
 import { CANCELS } from '../../support/openai/upstream-gate.ts';
 import { startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
@@ -6,11 +8,16 @@ import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-
 /** Room for a lock to run out and for two looks for stalled jobs, on a busy machine. */
 const RECOVERED_MS = 60_000;
 
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** A long question is answered with its digest, which says what has arrived. */
+const answer = (question: Parameters<typeof simulatedAnswer>[0]): string =>
+  question.text.length > 1000 ? digest(question.text) : simulatedAnswer(question);
+
 describe('a worker that is killed in the middle of its jobs', () => {
   let world: WorkerWorld;
   let child: WorkerChild;
   beforeEach(async () => {
-    world = await startWorkerWorld({ workers: 0 });
+    world = await startWorkerWorld({ workers: 0, simulator: { answer } });
     child = await startWorkerChild(world);
   });
   afterEach(async () => {
@@ -38,6 +45,20 @@ describe('a worker that is killed in the middle of its jobs', () => {
       expect(await world.answer(id)).toContain(`Adopted ${i}?`);
     }
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 24, completed: 24, cancels: 0 });
+  });
+
+  it('costs nothing for a request of 10 MB, which the upstream gets once, whole', async () => {
+    const question = randomBytes(7_500_000).toString('base64');
+    const { id } = await world.ask(question, { sim_think_ms: '2000' });
+    await world.running(id);
+    await child.kill();
+    world.addWorker();
+    const job = await world.finished(id, RECOVERED_MS);
+    expect(job).toMatchObject({ status: 'completed', attempt: 1, purchases: 1, uncertain_purchases: 0 });
+    expect(await world.answer(id)).toBe(digest(question));
+    const { request } = await world.queue.inspect(id);
+    expect(digest(String(request['input']))).toBe(digest(question));
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 1, completed: 1, cancels: 0 });
   });
 
   it('leaves cancelled jobs cancelled, and the next worker tells the upstream', async () => {

@@ -1,8 +1,12 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { eventually } from '../../support/eventually.ts';
 import { openSdk, textIn } from '../../support/openai/sdk.ts';
 import { type CliProcess, createCliProcesses } from '../../support/process/cli-process.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { openTcpProxy } from '../../support/redis/tcp-proxy.ts';
 
 /**
  * Real processes: two producers, of which one is killed with calls of `/v1` that it answers, and a worker.
@@ -27,12 +31,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   boughtBefore = 0;
   boughtBefore = await purchases();
-  producers = await Promise.all(
-    [0, 1].map(async () => {
-      const process = await cli.start(['producer'], { REDIS_URL: redis.url, PORT: '0' });
-      return { process, url: await process.says(/^o3-queue producer ready on (http:\S+)$/m) };
-    }),
-  );
+  producers = await Promise.all([producerOn(redis.url), producerOn(redis.url)]);
 }, LIMIT_MS);
 afterEach(() => cli.end());
 afterAll(async () => {
@@ -40,6 +39,10 @@ afterAll(async () => {
   await redis.stop();
 });
 
+async function producerOn(redisUrl: string): Promise<{ process: CliProcess; url: string }> {
+  const process = await cli.start(['producer'], { REDIS_URL: redisUrl, PORT: '0' });
+  return { process, url: await process.says(/^o3-queue producer ready on (http:\S+)$/m) };
+}
 const urlOf = (at: number): string => producers[at]?.url ?? '';
 async function kill(at: number): Promise<void> {
   producers[at]?.process.kill('SIGKILL');
@@ -154,3 +157,72 @@ it(
   },
   LIMIT_MS,
 );
+
+describe('a producer that is killed while it accepts a body of 20 MB', () => {
+  const MB = 1024 ** 2;
+  const question = randomBytes(15 * MB).toString('base64');
+  // A worker takes the job in an hour.
+  const body = JSON.stringify({ question, delay_ms: 3_600_000 });
+  const headers = { 'content-type': 'application/json', 'idempotency-key': 'twenty megabytes' };
+  const post = (url: string) => fetch(`${url}/jobs`, { method: 'POST', headers, body });
+
+  it(
+    'leaves no part of a job, and the repeats of its caller are one job',
+    async () => {
+      const client = new O3Client({ url: urlOf(1) });
+      const newest = async () => (await client.list({ limit: 1 })).jobs[0]?.id;
+      const before = await newest();
+      let sent = 0;
+      let isHalfSent: () => void = () => {};
+      const halfSent = new Promise<void>((resolve) => {
+        isHalfSent = resolve;
+      });
+      const proxy = await openTcpProxy(redis.url, {
+        onSent(piece) {
+          sent += piece.length;
+          if (sent < 5 * MB) return;
+          proxy.blackHole();
+          isHalfSent();
+        },
+      });
+      const { process, url } = await producerOn(proxy.url);
+      // The head of a request, and the half of its body.
+      const { hostname, port } = new URL(url);
+      const socket = connect(Number(port), hostname);
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(
+        `POST /jobs HTTP/1.1\r\nhost: ${hostname}\r\ncontent-length: ${body.length}\r\n${lines.join('')}\r\n`,
+      );
+      socket.write(body.slice(0, 10 * MB));
+      // Of the same body, which comes whole, Redis gets a part.
+      const whole = post(url).then(
+        ({ status }) => status,
+        () => 'broken',
+      );
+      await halfSent;
+      process.kill('SIGKILL');
+      await process.exited;
+      expect(await whole).toBe('broken');
+      proxy.heal();
+      socket.destroy();
+      await proxy.close();
+
+      expect(await newest()).toBe(before);
+      const answers = await Promise.all([post(urlOf(0)), post(urlOf(1))]);
+      const jobs = (await Promise.all(answers.map((answer) => answer.json()))) as { id: string }[];
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 202]);
+      expect(new Set(jobs.map(({ id }) => id)).size).toBe(1);
+      const id = jobs[0]?.id ?? '';
+      const response = await fetch(`${urlOf(1)}/v1/responses/${id.replace('job_', 'resp_')}/input_items`, {
+        headers: { 'accept-encoding': 'identity' },
+      });
+      const { data } = (await response.json()) as { data: { content: { text: string }[] }[] };
+      // Not a comparison that would print both.
+      expect(data[0]?.content[0]?.text === question).toBe(true);
+      await client.cancel(id);
+    },
+    LIMIT_MS,
+  );
+});

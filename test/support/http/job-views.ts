@@ -16,6 +16,7 @@ const base = {
   question: 'Why is the sky blue?',
   metadata: {},
   created_at: '2025-11-23T03:00:00.000Z',
+  ...{ needed_by: null, completion_window: 'soonest' as const },
   attempt: 1,
   max_attempts: 5,
   purchases: 1,

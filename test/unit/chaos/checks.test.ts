@@ -22,7 +22,7 @@ const base = {
   purchases: 1,
   uncertain_purchases: 0,
   ...{ cost_usd: null, list_usd: null, saved_usd: null },
-  metadata: {},
+  ...{ metadata: {}, needed_by: null, completion_window: 'soonest' as const },
   cost_estimated: false,
   simulated: false,
 };

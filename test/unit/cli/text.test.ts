@@ -1,6 +1,6 @@
 import { EXIT, exitCodeOfJob, failureFrom, UsageError } from '../../../cli/exit-code.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
-import { distanceText, durationText } from '../../../src/client/quantity.ts';
+import { distanceText, durationText, latenessText } from '../../../src/client/quantity.ts';
 import { oneLine, printable, printableJson } from '../../../src/client/terminal-text.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 
@@ -25,6 +25,16 @@ describe('a duration', () => {
     const now = Date.parse('2025-01-01T00:01:00Z');
     expect(distanceText('2025-01-01T00:00:00Z', now)).toBe('1m 00s ago');
     expect(distanceText('2025-01-01T00:01:30Z', now)).toBe('in 30s');
+  });
+
+  it.each([
+    [{ needed_by: null }, ''],
+    [{ needed_by: '2025-01-01T00:02:00Z' }, ''],
+    [{ needed_by: '2025-01-01T00:00:00Z' }, '1m 00s late'],
+    [{ needed_by: '2025-01-01T00:00:00Z', finished_at: '2025-01-01T00:00:30Z' }, '30s late'],
+    [{ needed_by: '2025-01-01T00:00:30Z', finished_at: '2025-01-01T00:00:10Z' }, ''],
+  ])('says of %j by how much the answer is late: %j', (job, text) => {
+    expect(latenessText(job, Date.parse('2025-01-01T00:01:00Z'))).toBe(text);
   });
 });
 
