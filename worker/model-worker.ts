@@ -90,7 +90,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
-  const attempts = createActiveAttempts();
+  // As many jobs again may be within a completion window: without places of their own, these would keep all
+  // others out for hours. Such a job only waits, for 25 KB and a lookup every five minutes.
+  const attempts = createActiveAttempts(() =>
+    worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
+  );
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
@@ -225,9 +229,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const bullmq = {
     connection: redis,
     prefix,
-    // As many jobs again may be within a completion window. Such a job only waits: it costs 25 KB, and a
-    // lookup every five minutes. Without places of their own, they would keep all others out for hours.
-    concurrency: 2 * options.concurrency,
+    concurrency: options.concurrency,
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
@@ -245,9 +247,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     room: () =>
-      attempts.isStopRequested()
-        ? 0
-        : options.concurrency + attempts.windowed() - attempts.ids().length - worker.fetched().length,
+      attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
     windowedRoom: () => options.concurrency - attempts.windowed(),
     unsent: (tenant) =>
       reservations.unsent(tenant) +

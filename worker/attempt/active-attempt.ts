@@ -145,7 +145,8 @@ export interface ActiveAttempts {
   haveUnrecoverableWork(): boolean;
 }
 
-export function createActiveAttempts(): ActiveAttempts {
+/** @param onWindowed called when the number of attempts within a completion window has changed. */
+export function createActiveAttempts(onWindowed: () => void = () => {}): ActiveAttempts {
   const active = new Map<string, ActiveAttempt>();
   const windowed = new Set<string>();
   let stopRequested = false;
@@ -153,14 +154,17 @@ export function createActiveAttempts(): ActiveAttempts {
     ids: () => [...active.keys()],
     windowed: () => windowed.size,
     async run(id, work, takeBack) {
-      const attempt = createActiveAttempt(takeBack, () => windowed.add(id));
+      const attempt = createActiveAttempt(takeBack, () => {
+        windowed.add(id);
+        onWindowed();
+      });
       if (stopRequested) attempt.requestStop();
       active.set(id, attempt);
       try {
         return await work(attempt);
       } finally {
         active.delete(id);
-        windowed.delete(id);
+        if (windowed.delete(id)) onWindowed();
       }
     },
     interrupt: (id, reason) => active.get(id)?.interrupt(reason),

@@ -150,7 +150,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       return { lacks: ['jobs'] as const, ms: Math.max(0, ms) };
     };
     if (jobs.length === 0 && look.jobs.length > 0) {
-      reporter.moved(first, WINDOWS_FULL, board.limits);
+      if (options.windowedRoom() <= 0) reporter.noWorker(first);
+      else reporter.moved(first, WINDOWS_FULL, board.limits);
       return { lacks: ['quota', 'jobs'], ms: LOOK_AGAIN_MS };
     }
     if (jobs.length === 0) return idle(untaken > 0 ? LOOK_AGAIN_MS : DISPATCHER_LOOKS_EVERY_MS);

@@ -13,8 +13,8 @@ import { createUsageStore } from '../../../src/usage/store.ts';
 import { utcDay } from '../../../src/usage/utc-day.ts';
 import { createQuotaSignals } from '../../../worker/reservation/quota-signals.ts';
 import { type Round, reserveAndStart } from '../../../worker/reservation/reserve.ts';
-import { createWindowChoice } from '../../../worker/windows/choice.ts';
 import { createTenantLimits, type TenantLimits } from '../../../worker/reservation/tenant-limits.ts';
+import { createWindowChoice } from '../../../worker/windows/choice.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
