@@ -34,7 +34,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
     if (outcome !== undefined) return outcome;
     if (attempt.prepared === undefined) await renewReservation(attempt);
     const checked = attempt.prepared?.job ?? checkJob(attempt);
-    const job = { ...checked, body: bodyInWindow(checked.body, attempt.window) };
+    const job = { ...checked, body: bodyInWindow(checked.body, attempt.window, checked.continuation) };
     startTimeLimit(job, attempt);
     const purchase = await adoptOrBuy(job, record, attempt);
     const response = await followToTheEnd(purchase, attempt);

@@ -174,7 +174,7 @@ describe('a budget', () => {
     await dispatch();
     const reserved = await reservedOfAlice();
     expect(Number(reserved[quotaJobId('o3', fast)]) / Number(reserved[quotaJobId('o3', usual)])).toBeCloseTo(
-      2,
+      1.75,
       2,
     );
   });
