@@ -4,7 +4,7 @@ import type { Quote, QuotedWindow } from '../../../src/usage/quote.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Fact, Form } from '../parts.tsx';
+import { Fact, Form, When } from '../parts.tsx';
 
 /** GIVE_UP_HOURS are the times after which a job may be given up, in hours; '' for never. */
 export const GIVE_UP_HOURS = ['', '0.25', '1', '4', '12', '24', '168'] as const;
@@ -17,6 +17,8 @@ export interface Asked {
   readonly reasoning_effort: string;
   readonly max_output_tokens: string;
   readonly give_up_hours: string;
+  /** In ISO 8601; '' for no such wish. */
+  readonly needed_by: string;
   /** Makes one job of a form that is sent twice. */
   readonly idempotency_key: string;
 }
@@ -80,6 +82,7 @@ export function askPage({ asked, models, quote, refusal }: AskPage, visitor: Vis
                 value={asked.max_output_tokens}
               />
             </label>
+            <When name="needed_by" label="Needed by" value={asked.needed_by} />
             <Choice
               name="Give up after"
               field="give_up_hours"
