@@ -25,7 +25,6 @@ export type { QuotaReport } from './report.ts';
 export type {
   Need,
   NeededWindow,
-  QuotaReason,
   QuotaWait,
   ReserveReply,
   WindowLateness,
