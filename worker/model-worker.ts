@@ -89,7 +89,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
-  const attempts = createActiveAttempts();
+  // As many jobs again may be within a completion window: without places of their own, these would keep all
+  // others out for hours. Such a job only waits, for 25 KB and a lookup every five minutes.
+  const attempts = createActiveAttempts(() =>
+    worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
+  );
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
@@ -217,7 +221,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     room: () =>
-      attempts.isStopRequested() ? 0 : options.concurrency - attempts.ids().length - worker.fetched().length,
+      attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
+    windowedRoom: () => options.concurrency - attempts.windowed(),
     unsent: (tenant) =>
       reservations.unsent(tenant) +
       worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
