@@ -61,6 +61,8 @@ export interface ModelWorkerOptions {
   concurrency: number;
   publicUrl: string | undefined;
   recovery: Recovery;
+  /** See WorkerOptions. */
+  windowScale: number;
   logger: Logger;
   onError: (error: Error) => void;
 }
@@ -99,6 +101,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const reservations = createReservations({
     ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
     upstreamModels: queue.upstreamModels,
+    windowScale: options.windowScale,
     onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
@@ -220,6 +223,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
+    windowScale: options.windowScale,
     room: () =>
       attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
     windowedRoom: () => options.concurrency - attempts.windowed(),

@@ -31,6 +31,8 @@ export interface DispatcherOptions {
   unsent: (tenant?: string) => number;
   /** Returns the time of Redis, in Unix milliseconds. */
   now: () => number;
+  /** See WorkerOptions. */
+  windowScale: number;
   onError: (error: Error) => void;
 }
 
@@ -98,7 +100,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     name,
     quota: quotas.of(name),
     limits: limitsOf(options.models, name, config),
-    windows: createWindowChoice(config, name, options.now),
+    windows: createWindowChoice(config, name, options.now, options.windowScale),
   }));
   const [first] = sources;
   if (first === undefined) throw new Error('expected a model to have an upstream');

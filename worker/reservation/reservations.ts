@@ -57,6 +57,8 @@ export interface ReservationsOptions {
   signals: QuotaSignals;
   /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
+  /** See WorkerOptions. Default 1. */
+  windowScale?: number;
   /** Called when a pause of an upstream model begins or ends, in the worker that reported it. */
   onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
   /** Called when a job has sent its create request, or has ended. */
@@ -71,6 +73,7 @@ export function createReservations({
   quotas,
   tenantQuotas,
   tenantLimits,
+  windowScale = 1,
   signals,
   upstreamModels,
   onSignal,
@@ -120,7 +123,7 @@ export function createReservations({
   };
 
   const settleQuota = async (id: string, state: State, usage: Usage | null, isAnswered: boolean) => {
-    const { quota, phase, acceptedAt } = state;
+    const { quota, phase } = state;
     switch (phase) {
       case 'none':
         return;
@@ -131,7 +134,7 @@ export function createReservations({
         return quota?.giveBack([id], { why: phase });
       case 'sent':
       case 'running': {
-        const hasEndedPause = await quota?.settle(id, usedBy(usage, acceptedAt), isAnswered);
+        const hasEndedPause = await quota?.settle(id, usedBy(usage, state, windowScale), isAnswered);
         if (hasEndedPause) onSignal(state.upstreamModel, { what: 'answered' });
         return;
       }
@@ -244,11 +247,13 @@ function listOf<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
   return list;
 }
 
-function usedBy(usage: Usage | null, acceptedAt: number | undefined) {
+/** The margins of a window are learned from its durations, on the windows' clock. */
+function usedBy(usage: Usage | null, { acceptedAt, window }: State, windowScale: number) {
   if (usage === null) return undefined;
+  const scale = window === undefined ? 1 : windowScale;
   return {
     inputTokens: usage.input_tokens,
     outputTokens: usage.output_tokens,
-    durationMs: acceptedAt === undefined ? undefined : performance.now() - acceptedAt,
+    durationMs: acceptedAt === undefined ? undefined : (performance.now() - acceptedAt) * scale,
   };
 }

@@ -30,11 +30,15 @@ const LONGEST_MARGIN_MS = 4 * 3_600_000;
 /** Windows require Standard processing: a job for another tier gets none from the queue. */
 const STANDARD: readonly (string | undefined)[] = [undefined, 'auto', 'default'];
 
-/** @param now returns the time of Redis, in Unix milliseconds. */
+/**
+ * @param now returns the time of Redis, in Unix milliseconds.
+ * @param windowScale see WorkerOptions.
+ */
 export function createWindowChoice(
   model: ModelConfig,
   upstreamModel: string,
   now: () => number,
+  windowScale = 1,
 ): WindowChoice {
   const isOffered = mayHaveWindows(model, upstreamModel) && model.background !== 'never';
   const offered = isOffered ? model.completionWindows : {};
@@ -43,7 +47,7 @@ export function createWindowChoice(
     choose({ by, window, tier }) {
       if (window !== undefined) return isOffered ? { name: window, isCallers: true } : undefined;
       if (by === undefined || !STANDARD.includes(tier)) return undefined;
-      const name = windowFor({ leftMs: by - now(), offered, marginMs });
+      const name = windowFor({ leftMs: (by - now()) * windowScale, offered, marginMs });
       return name === 'soonest' ? undefined : { name, isCallers: false };
     },
     learn(lateness) {
