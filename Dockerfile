@@ -5,7 +5,8 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 # No dependency needs its install script, so none is run.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.browser.json ./
+COPY scripts scripts
 COPY src src
 COPY producer producer
 COPY worker worker

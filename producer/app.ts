@@ -30,6 +30,7 @@ import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
 import { CHAT_PATH, refuseStoredChats } from './v1/chat/chat-door.ts';
+import { createTokenCounter } from './v1/direct/token-counter.ts';
 import { refuseElsewhere } from './v1/elsewhere.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
@@ -90,7 +91,7 @@ export function routesOf({
     // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...actionRoutes(),
-    ...jobRoutes(draining),
+    ...jobRoutes(draining, createTokenCounter(upstream, draining)),
     jobEventsRoute(draining),
     eventTokenRoute(eventTokens),
     usageRoute(),

@@ -57,4 +57,5 @@ export type {
   Usage,
 } from './job/view.ts';
 export type { ModelState, ModelStatus, ModelView, ResumedModel } from './models/view.ts';
+export type { Quote, QuotedWindow } from './usage/quote.ts';
 export type { UsageDimension, UsageQuery, UsageReport, UsageRow, UsageSums } from './usage/report.ts';

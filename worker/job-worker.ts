@@ -1,5 +1,6 @@
 import { Job, type JobProgress, LockManager, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { parseExact } from '../src/job/exact-json.ts';
+import { wholeData } from '../src/job/fields/compression.ts';
 import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
@@ -198,6 +199,7 @@ export class JobWorker extends Worker {
     if (earlier !== undefined) this.#onTakenAgain(id);
     const start = (async () => {
       await earlier?.start.catch(() => {});
+      job.data = await wholeData(job.data);
       return super.processJob(job, token, fetchNext);
     })();
     this.#starts.set(id, { token, start });

@@ -103,10 +103,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
     createRunRecordWriter({
-      redis,
-      keys,
+      ...{ redis, keys, lockToken, compression: queue.compression },
       id: job.id ?? '',
-      lockToken,
       lockMs: recovery.lockMs,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,

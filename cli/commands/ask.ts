@@ -1,12 +1,14 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { QueueError } from '../../src/errors/problem.ts';
 import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
+import type { Quote } from '../../src/usage/quote.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { consoleUrl } from '../console-page.ts';
 import { statusText } from '../display/job-table.ts';
 import { finishWith, nextCommands, waitForOutcome } from '../display/outcome.ts';
+import { quoteText } from '../display/quote.ts';
 import { EXIT, EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
 import { metadataPair } from '../filter-options.ts';
 import { idFor } from '../job-id.ts';
@@ -32,6 +34,7 @@ interface AskOptions {
   webhookUrl?: string;
   request?: string;
   idempotencyKey?: string;
+  quote?: true;
   wait?: string | true;
   follow?: true;
   json?: true;
@@ -69,12 +72,17 @@ export function registerAskCommand(program: Command, context: CommandContext): v
       'a body of the Responses API, as JSON, in place of a question; `-`: stdin',
     )
     .option('--idempotency-key <key>', 'the same question with the same key is the same job')
+    .addOption(
+      new Option('--quote', 'ask nothing: say what it would cost and when the answer would come').conflicts([
+        ...['wait', 'follow', 'idempotencyKey'],
+      ]),
+    )
     .option(
       '-w, --wait [seconds]',
       'wait for the answer and print it; without a number, wait as long as it takes',
     )
     .option('-f, --follow', 'print the answer while it is written; in a pipe, when it is complete')
-    .option('--json', 'print the JSON of the API: the job, or with --wait its result')
+    .option('--json', 'print the JSON of the API: the job, with --wait its result, with --quote the quote')
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES_HELP)
     .action((question: string | undefined, options: AskOptions) => ask(context, question, options));
@@ -92,6 +100,10 @@ async function ask(
       : await readRequest(options.request, question, options, context.input);
   const request = requestFrom(work, options);
   const client = context.client();
+  if (options.quote === true) {
+    printQuote(context, await client.quote(request), request.needed_by, options.json === true);
+    return;
+  }
   const signal = context.interruption();
   let job: JobView;
   try {
@@ -151,6 +163,17 @@ function requestFrom(work: Work, options: AskOptions): JobRequest {
   }
 }
 
+function printQuote(
+  context: CommandContext,
+  quote: Quote,
+  neededBy: string | undefined,
+  json: boolean,
+): void {
+  const { output } = context;
+  if (json) printJson(context, quote);
+  else output.line(quoteText(quote, { neededBy, now: Date.now() }, output));
+}
+
 function printEnqueued(context: CommandContext, job: JobView, page: string, json: boolean): void {
   const { output } = context;
   const id = oneLine(job.id);
@@ -176,6 +199,7 @@ Examples:
   o3q ask "A long story" --follow                      prints the answer while it is written
   o3q ask --request body.json --metadata customer=4711 --deadline 2h
   o3q ask "Plan the migration" --by "tomorrow 8:00"     may cost less than an answer at once
+  o3q ask "A long review" --by "tomorrow 8:00" --quote  what it costs now, and tonight for less
   git diff | o3q ask "Review this change" --context - --wait 600 > review.md
   id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
   o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -9,6 +9,7 @@ import type {
 } from '@bull-board/api/typings/app';
 import { QueueError } from '../../src/errors/problem.ts';
 import type { UnstartedStatus } from '../../src/fair-queue/bullmq-sets.ts';
+import { wholeData } from '../../src/job/fields/compression.ts';
 import { publicId } from '../../src/job/ids/response-id.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -142,7 +143,8 @@ export class BoardQueue extends BullMQAdapter {
   /** Makes the form in which the board shows a job in a list. */
   async listed(job: AppJob): Promise<AppJob> {
     const reading = await this.#queue.read(String(job.id));
-    return reading === null ? job : boardJobFrom(job, reading.view, { longestText: LONGEST_TEXT_IN_LIST });
+    if (reading === null) return job;
+    return boardJobFrom(await withWholeData(job), reading.view, { longestText: LONGEST_TEXT_IN_LIST });
   }
 
   /** Makes the form in which the board shows a job on its own page, with the whole answer. */
@@ -152,7 +154,7 @@ export class BoardQueue extends BullMQAdapter {
     if (reading === null) return job;
     const { view } = reading;
     const answer = view.status === 'completed' ? await this.#answer(id) : undefined;
-    return boardJobFrom(job, view, { longestText: LONGEST_TEXT_ON_PAGE, answer });
+    return boardJobFrom(await withWholeData(job), view, { longestText: LONGEST_TEXT_ON_PAGE, answer });
   }
 
   async #jobsOf(status: JobStatus, start: number, end: number): Promise<BullmqJob[]> {
@@ -184,10 +186,18 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   async #answer(id: string): Promise<string | null | undefined> {
-    const client = await this.getClient();
-    const stored = await client?.get(this.#queue.keys.response(id));
-    return stored ? answerOf(JSON.parse(stored) as UpstreamResponse) : undefined;
+    try {
+      const json = await this.#queue.response(id);
+      return json === null ? undefined : answerOf(JSON.parse(json.toString()) as UpstreamResponse);
+    } catch (error: unknown) {
+      if (error instanceof QueueError) return error.message;
+      throw error;
+    }
   }
+}
+
+async function withWholeData(job: AppJob): Promise<AppJob> {
+  return { ...job, data: await wholeData(job.data) };
 }
 
 /**

@@ -90,3 +90,38 @@ export function Form({ to, children, ...others }: { to: string } & Omit<FormHTML
     </form>
   );
 }
+
+/**
+ * When is a field for a time. Without scripts it is UTC, because a server does not know the time zone of a
+ * browser. A script makes it the reader's time (browser/local-times.ts). What is sent is UTC in both cases.
+ */
+export function When({ name, label, value }: { name: string; label: string; value: string | undefined }) {
+  return (
+    <label>
+      {label} (<span class="zone">UTC</span>)
+      <br />
+      <input
+        type="datetime-local"
+        name={name}
+        value={value === undefined ? '' : fieldTime(value)}
+        step="any"
+      />
+    </label>
+  );
+}
+
+/** Writes an ISO 8601 time for a field of a form, in UTC and to the second; '' for what is no time. */
+function fieldTime(time: string): string {
+  const ms = Date.parse(time);
+  return Number.isNaN(ms) ? '' : new Date(ms).toISOString().slice(0, 19);
+}
+
+/** A time of a form without a script has no zone; it is UTC. The seconds may be missing. */
+const TIME_WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?$/;
+
+/** withZone returns what a form has sent for a time, in ISO 8601 if it is a time. */
+export function withZone<Value>(value: Value): Value | string {
+  if (typeof value !== 'string') return value;
+  const match = TIME_WITHOUT_ZONE.exec(value);
+  return match === null ? value : `${value}${match[1] === undefined ? ':00' : ''}Z`;
+}

@@ -36,6 +36,7 @@ export const HTTP_PROBLEMS = {
   too_much_stored: 429,
   too_many_actions: 429,
   too_many_streams: 429,
+  answer_damaged: 500,
   internal_error: 500,
   body_memory_full: 503,
   storage_full: 503,

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { ParsedRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Operation } from '../openapi/operation.ts';
@@ -70,6 +71,13 @@ export interface Route {
   operation: Operation;
   handle: (input: RouteInput) => Promise<Reply>;
 }
+
+/**
+ * TokenCounter counts the input of a request, as the upstream bills it; undefined: the upstream cannot say, or
+ * not soon.
+ * @throws {QueueError} `unknown_model`
+ */
+export type TokenCounter = (queue: TenantQueue, request: ParsedRequest) => Promise<number | undefined>;
 
 /** idempotencyKeyIn returns the caller's own idempotency key, unchecked; undefined: it has sent none. */
 export function idempotencyKeyIn(headers: IncomingHttpHeaders): string | undefined {

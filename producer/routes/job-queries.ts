@@ -13,6 +13,13 @@ export const waitQuery = z.strictObject({
     .describe('Answer as soon as the job is finished, at the latest after this many seconds.'),
 });
 
+export const enqueueQuery = waitQuery.extend({
+  quote: z
+    .literal('1')
+    .optional()
+    .describe('Enqueues nothing, and answers what the job would cost and when it would be answered.'),
+});
+
 export const listQuery = jobFilter.omit({ metadata: true }).extend({
   'metadata[KEY]': z
     .string()

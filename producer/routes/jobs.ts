@@ -10,18 +10,26 @@ import {
   type ResultJsonOutcome,
   type TenantQueue,
 } from '../../src/queue/tenant-queue.ts';
+import type { Quote } from '../../src/usage/quote.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/http-problem.ts';
-import { idempotencyKeyIn, type Reply, type Route, type RouteInput } from '../http/route.ts';
+import {
+  idempotencyKeyIn,
+  type Reply,
+  type Route,
+  type RouteInput,
+  type TokenCounter,
+} from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
-import { jobQueryFrom, noQuery, waitQuery } from './job-queries.ts';
+import { enqueueQuery, jobQueryFrom, noQuery, waitQuery } from './job-queries.ts';
 
 /**
  * jobRoutes are the routes of jobs.
  *
  * @param draining aborts when the producer is about to stop; waiting callers then get the job as it is.
+ * @param countTokens counts the input of a request that is only quoted.
  */
-export function jobRoutes(draining: AbortSignal): Route[] {
+export function jobRoutes(draining: AbortSignal, countTokens: TokenCounter): Route[] {
   const orDraining = createAnySignal(draining);
   /** @param look is called again, without waiting, when the producer is about to stop. */
   const waitFor = async <Found>(
@@ -39,6 +47,11 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     }
   };
 
+  const quoteOf = async ({ queue, body }: RouteInput): Promise<Quote> => {
+    const request = parseJobRequest(requireJson(body));
+    return queue.quote(request, await countTokens(queue, request));
+  };
+
   return [
     {
       method: 'post',
@@ -46,7 +59,8 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       operation: operations.enqueueJob,
       async handle(input) {
         const { queue, query } = input;
-        const { wait } = checkedInput('query', query, waitQuery);
+        const { wait, quote } = checkedInput('query', query, enqueueQuery);
+        if (quote !== undefined) return { status: 200, body: await quoteOf(input) };
         const notBefore = performance.now();
         const { job, isNew } = await enqueue(input);
         input.dropBody();

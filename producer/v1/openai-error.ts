@@ -93,6 +93,12 @@ export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
         { message, type: 'service_unavailable_error', code: problem.code },
         headers,
       );
+    case 'answer_damaged':
+      return new OpenAiError(
+        500,
+        { message, type: 'server_error', code: problem.code },
+        { ...headers, ...DO_NOT_RETRY },
+      );
     case 'internal_error':
       return new OpenAiError(500, { message, type: 'server_error', code: 'server_error' }, headers);
     default:

@@ -5,6 +5,7 @@ import { isJsonObject } from '../job/exact-json.ts';
 import { JOB_STATUSES } from '../job/job.ts';
 import type { JobPage, JobResult, JobView } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { Quote } from '../usage/quote.ts';
 import type { UsageReport } from '../usage/report.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
@@ -46,6 +47,10 @@ export function isJobResult(value: unknown): value is JobResult {
 
 export function isUsageReport(value: unknown): value is UsageReport {
   return isJsonObject(value) && isJsonObject(value['total']) && Array.isArray(value['rows']);
+}
+
+export function isQuote(value: unknown): value is Quote {
+  return isJsonObject(value) && Array.isArray(value['windows']) && typeof value['input_basis'] === 'string';
 }
 
 export function isAuditPage(value: unknown): value is AuditPage {

@@ -23,6 +23,7 @@ import {
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { ActionsClient } from './actions-client.ts';
 import {
@@ -43,6 +44,7 @@ import {
   isJobResult,
   isJobView,
   isModelViews,
+  isQuote,
   isResumedModel,
   isUsageReport,
 } from './answer.ts';
@@ -96,9 +98,7 @@ export class O3Client implements JobQueue {
     const { idempotencyKey, signal } = checkedOptions(options, ENQUEUE_RULES, argumentRefused);
     const { body, status } = await this.#transport.write({
       method: 'POST',
-      path: '/jobs',
-      body: request,
-      signal,
+      ...{ path: '/jobs', body: request, signal },
       ...(idempotencyKey !== undefined && {
         headers: { 'idempotency-key': idempotencyKey },
         patienceMs: this.#patienceMs,
@@ -121,9 +121,7 @@ export class O3Client implements JobQueue {
     const keyed = requests.every((request) => request?.idempotency_key !== undefined);
     const { body, status } = await this.#transport.write({
       method: 'POST',
-      path: '/jobs/bulk',
-      body: { jobs: requests },
-      signal,
+      ...{ path: '/jobs/bulk', body: { jobs: requests }, signal },
       ...(keyed && { patienceMs: this.#patienceMs }),
     });
     const isExpected = (answer: unknown) => isBulkAnswer(answer, requests.length);
@@ -141,7 +139,8 @@ export class O3Client implements JobQueue {
 
   async result(id: string, options: WaitOptions = {}): Promise<ResultOutcome> {
     const { timeoutMs = 0, signal } = checkedOptions(options, WAIT_RULES, argumentRefused);
-    const waitMs = atLeastZero(timeoutMs);
+    // Not `Math.max`: NaN must not wait for ever.
+    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
     const endAt = performance.now() + waitMs;
     const known = await this.#readBeforeWait(id, waitMs, signal);
     return this.#resultUntil(endAt, id, known === undefined ? this.#patienceMs : WAIT_PATIENCE_MS, signal);
@@ -153,7 +152,7 @@ export class O3Client implements JobQueue {
       WAIT_RULES,
       argumentRefused,
     );
-    const waitMs = atLeastZero(timeoutMs);
+    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
     const endAt = performance.now() + waitMs;
     let job = await this.#readBeforeWait(id, waitMs, signal);
     const patienceMs = job === undefined ? this.#patienceMs : WAIT_PATIENCE_MS;
@@ -196,6 +195,11 @@ export class O3Client implements JobQueue {
 
   jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
     return jobsOfAllPages((page) => this.list(page, options), query);
+  }
+
+  /** Estimates what a request would cost in each completion window, and when it would be answered. */
+  async quote(request: JobRequest, options: CallOptions = {}): Promise<Quote> {
+    return this.#post('/jobs?quote=1', [isQuote, 'a quote'], options, request);
   }
 
   /**
@@ -261,10 +265,10 @@ export class O3Client implements JobQueue {
     }
   }
 
-  async #post<Body>(path: string, expected: Expected<Body>, options: CallOptions): Promise<Body> {
+  async #post<Body>(path: string, is: Expected<Body>, options: CallOptions, sent?: unknown): Promise<Body> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    return this.#checked(body, status, expected);
+    const { body, status } = await this.#transport.write({ method: 'POST', path, body: sent, signal });
+    return this.#checked(body, status, is);
   }
 
   async #resultNow(
@@ -292,9 +296,4 @@ export class O3Client implements JobQueue {
     if (isExpected(body)) return body;
     throw unexpectedResponse(this.url, status, `something that is not ${name}`);
   }
-}
-
-/** Not `Math.max`: NaN must not wait for ever. */
-function atLeastZero(timeoutMs: number): number {
-  return timeoutMs > 0 ? timeoutMs : 0;
 }

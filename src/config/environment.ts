@@ -64,7 +64,7 @@ export const VARIABLES = {
   OPENAI_API_KEY: {
     default: '',
     meaning:
-      'the key of the upstream, for workers; on producers for `/v1/responses/input_tokens` and `/compact` only',
+      'the key of the upstream, for workers; on producers for `/v1/responses/input_tokens`, `/compact` and quotes only',
   },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
   HTTPS_PROXY: {

@@ -210,6 +210,14 @@ export const fileSchema = strictObject({
     .default({})
     .describe('Prices that are not publicly known, or not yours. Default: the known prices of OpenAI.'),
   retention: retentionSchema.prefault({}),
+  compressAboveKb: z
+    .int()
+    .min(0)
+    .default(8)
+    .describe(
+      'KB of JSON above which a request or an answer is compressed in Redis, if that makes it a third shorter; 0: ' +
+        'never. What is stored can be read with any setting.',
+    ),
   http: httpSchema.prefault({}),
   allowPrivateWebhooks: z
     .boolean()

@@ -7,7 +7,7 @@ import { knowServerTime, serverTime } from '../redis/server-time.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
-import { type NewJob, newJobFrom } from './new-job.ts';
+import { newJobFrom, writtenJob } from './new-job.ts';
 import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.ts';
 
 const MOST_IN_BULK = 1000;
@@ -43,13 +43,14 @@ export function createIntake(
    * @throws {QueueError} for a bad idempotency key. Any other flaw is not thrown: the returned `job` is then
    * the QueueError.
    */
-  const requested = (
+  const requested = async (
     request: ParsedRequest,
     idempotencyKey: unknown,
     streamByDefault: boolean,
-  ): RequestedJob => {
+  ): Promise<RequestedJob> => {
     const key = idempotencyKey === undefined ? undefined : jobKeyOf(tenant, idempotencyKey, request);
-    return { key, job: jobOrRefusal(() => newJobFrom(request, access, { streamByDefault, tenant, key })) };
+    const make = () => writtenJob(newJobFrom(request, access, { streamByDefault, tenant, key }));
+    return { key, job: await orRefusal(make) };
   };
 
   /**
@@ -67,7 +68,7 @@ export function createIntake(
     async enqueue(request, idempotencyKey) {
       const whole = await withIds(request);
       await knowServerTime(access.redis);
-      const job = requested(whole, idempotencyKey, true);
+      const job = await requested(whole, idempotencyKey, true);
       return isHopeless(job) ? { ok: false, error: job.job } : storeTogether(job);
     },
 
@@ -119,15 +120,6 @@ function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   }
   const { idempotency_key: idempotencyKey, ...request } = input as BulkRequest;
   return [request, idempotencyKey];
-}
-
-function jobOrRefusal(make: () => NewJob): NewJob | QueueError {
-  try {
-    return make();
-  } catch (error: unknown) {
-    if (error instanceof QueueError) return error;
-    throw error;
-  }
 }
 
 async function orRefusal<Value>(make: () => Promise<Value>): Promise<Value | QueueError> {

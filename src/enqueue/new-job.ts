@@ -3,6 +3,7 @@ import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
+import type { StoredText } from '../job/fields/compression.ts';
 import { termsOf } from '../job/fields/metadata.ts';
 import { webhookUrlFlaw } from '../job/fields/webhook-url.ts';
 import {
@@ -17,6 +18,7 @@ import { needOf } from '../job/stored-options.ts';
 import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import type { JobView } from '../job/view.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
+import { LARGE_BYTES } from '../model-queue/large-connection.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
@@ -37,6 +39,12 @@ export interface NewJob {
   name: string;
   data: JobData;
   options: OurOptions;
+}
+
+/** WrittenJob is a new job with its data as it is stored. */
+export interface WrittenJob extends NewJob {
+  /** JSON. That of `LARGE_BYTES` is bytes, which the client of Redis does not copy. */
+  json: StoredText;
 }
 
 export interface NewJobOptions {
@@ -80,6 +88,12 @@ export function newJobFrom(
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };
+}
+
+/** writtenJob writes the data of a new job as it is stored. */
+export async function writtenJob(job: NewJob): Promise<WrittenJob> {
+  const text = await job.queue.compression.data(job.data);
+  return Object.assign(job, { json: text.length < LARGE_BYTES ? text : Buffer.from(text) });
 }
 
 function metadataOf(data: JobData): Record<string, string> {

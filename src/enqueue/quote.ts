@@ -1,5 +1,14 @@
 import { readBoardLimits } from '../fair-queue/board-limits.ts';
 import { type Waiting, waitingIn } from '../fair-queue/eta.ts';
+import {
+  COMPLETION_WINDOWS,
+  type CompletionWindow,
+  discountOf,
+  mayHaveWindows,
+  WINDOW_MS,
+  windowFor,
+  windowNamed,
+} from '../job/completion-window.ts';
 import type { ParsedRequest } from '../job/request.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -7,59 +16,95 @@ import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota, type Quota } from '../quota/quota.ts';
 import type { QuotaSnapshot } from '../quota/snapshot.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { LONG_INPUT } from '../usage/openai-prices.ts';
 import { createPriceList } from '../usage/price.ts';
+import type { Quote, QuotedWindow } from '../usage/quote.ts';
 import { usdFrom } from '../usage/usd.ts';
 import { newJobFrom } from './new-job.ts';
-
-/** Quote is what a job would cost, and when it would be answered, if it were enqueued now. */
-export interface Quote extends Waiting {
-  model: string;
-  /** The upstream model that would be bought from. */
-  upstream_model: string;
-  /** What the job is expected to use, as its reservation of quota would be, in tokens. */
-  input_tokens: number;
-  output_tokens: number;
-  /** What that costs in US dollars; null: the price is unknown. */
-  expected_usd: number | null;
-  /** The largest output that the request allows, in tokens; null: any. */
-  most_output_tokens: number | null;
-  /** What the job costs with the largest output, in US dollars; null: any output, or the price is unknown. */
-  most_usd: number | null;
-}
 
 /**
  * quoteFor estimates what a request would cost and when it would be answered. It stores nothing.
  *
  * @param tenant the owner of the job; `NO_TENANT` for none.
+ * @param countedTokens the input as the upstream has counted it; undefined: it is estimated from its length.
  * @throws {QueueError} `invalid_request` or `unknown_model`, as enqueueing does.
  */
-export async function quoteFor(access: QueueAccess, request: ParsedRequest, tenant: string): Promise<Quote> {
-  const { queue, options } = newJobFrom(request, access, { streamByDefault: true, tenant, key: undefined });
-  const { input = 0, effort = '', tier = null } = options.need ?? {};
+export async function quoteFor(
+  access: QueueAccess,
+  request: ParsedRequest,
+  tenant: string,
+  countedTokens?: number,
+): Promise<Quote> {
+  const { queue, delayMs, options } = newJobFrom(request, access, {
+    ...{ streamByDefault: true, tenant, key: undefined },
+  });
+  const { input = 0, effort = '', tier = null, by, window: asked } = options.need ?? {};
   const [upstreamModel, quota, snapshot] = await upstreamOf(access, queue);
   const [[expected], waiting] = await Promise.all([
     quota.expect([{ id: '', inputTokens: input, class: `${tenant}/${effort}` }]),
     waitingFor(access, queue, tenant, snapshot),
   ]);
-  const { inputTokens, outputTokens } = expected ?? { inputTokens: input, outputTokens: 0 };
+  const inputTokens = countedTokens ?? expected?.inputTokens ?? input;
   const most = 'request' in request ? request.request['max_output_tokens'] : request.max_output_tokens;
   const mostTokens = typeof most === 'number' ? most : null;
-  const likely = Math.min(outputTokens, mostTokens ?? outputTokens);
+  const likely = Math.min(expected?.outputTokens ?? 0, mostTokens ?? Number.POSITIVE_INFINITY);
+  const { meanDurationMs = 0 } = snapshot;
+  /** When the job is sent to the upstream, in Unix milliseconds; the end of an unknown wait is now. */
+  const sentAt =
+    serverTime(access.redis) + delayMs + Math.max(0, (waiting.eta_ms ?? meanDurationMs) - meanDurationMs);
+
   const prices = createPriceList(access.models.prices);
-  const usdOf = (output: number): number | null =>
-    usdFrom(
-      prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens: output, serviceTier: tier })?.nano,
-    );
+  const { completionWindows } = queue.config;
+  const quoted = (window: CompletionWindow): QuotedWindow => {
+    const discount = discountOf(window, completionWindows);
+    const use = { upstreamModel, inputTokens, serviceTier: tier, discount };
+    const cost = prices.expectedCostOf({ ...use, outputTokens: likely });
+    const highest = mostTokens === null ? null : prices.highestCostOf({ ...use, outputTokens: mostTokens });
+    const isKnown = window !== 'soonest' || waiting.eta_ms !== null;
+    const answerAt = sentAt + (window === 'soonest' ? meanDurationMs : WINDOW_MS[window]);
+    return {
+      completion_window: window,
+      discount,
+      expected_usd: usdFrom(cost?.nano),
+      most_usd: usdFrom(highest?.nano),
+      saved_usd: usdFrom(cost && cost.listNano - cost.nano),
+      answer_by: isKnown ? new Date(answerAt).toISOString() : null,
+    };
+  };
+  const hasWindows = mayHaveWindows(queue.config, upstreamModel) && queue.config.background !== 'never';
+  const offered = hasWindows && isStandard(tier) ? completionWindows : {};
+  const soonest = quoted('soonest');
+  const named = hasWindows ? asked : undefined;
+  const known = windowNamed(named);
+  const windows = COMPLETION_WINDOWS.filter(
+    (window) => window !== 'soonest' && (offered[window] !== undefined || window === known),
+  );
+  const chosen = named ?? (by === undefined ? 'soonest' : windowFor({ leftMs: by - sentAt, offered }));
+  const all = [soonest, ...windows.map(quoted)];
+  const { expected_usd, most_usd } = all.find((each) => each.completion_window === chosen) ?? soonest;
   return {
     model: queue.model,
     upstream_model: upstreamModel,
     input_tokens: inputTokens,
+    input_basis:
+      countedTokens === undefined ? 'estimated from the length of the text' : 'counted by the upstream',
+    is_long_input: inputTokens > LONG_INPUT,
     output_tokens: likely,
-    expected_usd: usdOf(likely),
+    output_basis:
+      snapshot.meanTokens === undefined
+        ? 'a guess: this model has not answered a job yet'
+        : 'the mean of earlier answers',
     most_output_tokens: mostTokens,
-    most_usd: mostTokens === null ? null : usdOf(mostTokens),
+    completion_window: chosen,
+    ...{ expected_usd, most_usd },
+    windows: all,
     ...waiting,
   };
+}
+
+/** Windows require Standard processing. */
+function isStandard(tier: string | null): boolean {
+  return tier === null || tier === 'auto' || tier === 'default';
 }
 
 /** upstreamOf returns the first upstream model that is not gone, or else the last one, with its quota. */

@@ -1,7 +1,6 @@
 import { Cluster } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
 import { DISPATCHER_LOOKS_EVERY_MS } from '../fair-queue/fair-queue.ts';
-import { stringifyExact } from '../job/exact-json.ts';
 import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
@@ -15,7 +14,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { ScriptValue } from '../redis/script.ts';
 import type { JobKey } from './idempotency.ts';
-import { type NewJob, viewOfNewJob } from './new-job.ts';
+import { viewOfNewJob, type WrittenJob } from './new-job.ts';
 
 /** EnqueueOutcome is the outcome of one request. */
 export type EnqueueOutcome = BulkOutcome<QueueError>;
@@ -26,7 +25,7 @@ export interface RequestedJob {
    * The job, or why the request is refused. A request that repeats an earlier one finds the existing job even
    * if it would now be refused, for example after the deadline or when the budget is used up.
    */
-  job: NewJob | QueueError;
+  job: WrittenJob | QueueError;
   /** undefined: the request came without an idempotency key. */
   key: JobKey | undefined;
 }
@@ -62,7 +61,7 @@ export async function storeJobs(
     if (job instanceof QueueError || (key !== undefined && found.has(key.id))) return [];
     return claimed.has(job) ? [job] : [];
   });
-  const refused = new Map<NewJob, QueueError>();
+  const refused = new Map<WrittenJob, QueueError>();
   for (const answer of await storeInQueues(access, wanted)) {
     if (answer.error === undefined) found.set(answer.job.id, answer.stored);
     else refused.set(answer.job, answer.error);
@@ -99,7 +98,7 @@ async function enqueueOutcomeOf(
   { guard }: QueueAccess,
   { job, key }: RequestedJob,
   found: ReadonlyMap<string, StoredJob>,
-  claimed: ReadonlySet<NewJob>,
+  claimed: ReadonlySet<WrittenJob>,
 ): Promise<EnqueueOutcome | undefined> {
   const there = key === undefined ? undefined : found.get(key.id);
   if (key === undefined || there === undefined) {
@@ -136,7 +135,7 @@ function needsClaims({ redis, queues }: QueueAccess): boolean {
  * two models of a Redis Cluster at once, and the request would be bought twice.
  * @returns the jobs that may be stored.
  */
-async function claim(access: QueueAccess, requested: readonly RequestedJob[]): Promise<Set<NewJob>> {
+async function claim(access: QueueAccess, requested: readonly RequestedJob[]): Promise<Set<WrittenJob>> {
   const allowed = new Set(requested.flatMap(({ job }) => (job instanceof QueueError ? [] : [job])));
   const keyed = [...allowed].filter((job) => job.key !== undefined);
   if (!needsClaims(access) || keyed.length === 0) return allowed;
@@ -153,7 +152,7 @@ async function claim(access: QueueAccess, requested: readonly RequestedJob[]): P
  * Removes the claims, because from now on the stored jobs themselves keep their keys from being used in other
  * models. A claim that cannot be removed expires.
  */
-function release(access: QueueAccess, wanted: readonly NewJob[]): void {
+function release(access: QueueAccess, wanted: readonly WrittenJob[]): void {
   const ids = wanted.flatMap(({ key }) => (key === undefined ? [] : [key.id]));
   if (!needsClaims(access) || ids.length === 0) return;
   access.redis.unlink(ids.map((id) => claimKey(access.prefix, id))).catch(() => {});
@@ -167,7 +166,7 @@ function release(access: QueueAccess, wanted: readonly NewJob[]): void {
 async function findStored(
   access: QueueAccess,
   requested: readonly RequestedJob[],
-  claimed: ReadonlySet<NewJob>,
+  claimed: ReadonlySet<WrittenJob>,
 ): Promise<Map<string, StoredJob>> {
   const { redis, queues } = access;
   const lookups = requested.flatMap(({ job, key }) => {
@@ -188,9 +187,11 @@ function storedJob(queue: ModelQueue, options: string): StoredJob {
 }
 
 /** NotStored is a job that was not stored: it existed already (`stored`), or it is refused (`error`). */
-type NotStored = { job: NewJob; stored: StoredJob; error?: undefined } | { job: NewJob; error: QueueError };
+type NotStored =
+  | { job: WrittenJob; stored: StoredJob; error?: undefined }
+  | { job: WrittenJob; error: QueueError };
 
-async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Promise<NotStored[]> {
+async function storeInQueues(access: QueueAccess, wanted: readonly WrittenJob[]): Promise<NotStored[]> {
   const queues = [...new Set(wanted.map(({ queue }) => queue))];
   const answers = queues.map(async (queue) => {
     const mine = wanted.filter((job) => job.queue === queue);
@@ -201,28 +202,24 @@ async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Pr
   return (await Promise.all(answers)).flat();
 }
 
-/** WrittenJob is a job with its data as JSON. Large data is bytes, which the client of Redis does not copy. */
-type WrittenJob = readonly [job: NewJob, data: string | Buffer];
-
 /** Splits jobs into the parts that one script each stores. A job of `LARGE_BYTES` has a script of its own. */
-function chunksOf(jobs: readonly NewJob[]): WrittenJob[][] {
+function chunksOf(jobs: readonly WrittenJob[]): WrittenJob[][] {
   const chunks: WrittenJob[][] = [];
   let characters = 0;
   for (const job of jobs) {
-    const text = stringifyExact(job.data);
-    const data = text.length < LARGE_BYTES ? text : Buffer.from(text);
+    const { length } = job.json;
     const chunk = chunks.at(-1);
-    characters += data.length;
-    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= LARGE_BYTES) chunk.push([job, data]);
+    characters += length;
+    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= LARGE_BYTES) chunk.push(job);
     else {
-      chunks.push([[job, data]]);
-      characters = data.length;
+      chunks.push([job]);
+      characters = length;
     }
   }
   return chunks;
 }
 
-function tenantOf(job: NewJob | undefined): string {
+function tenantOf(job: WrittenJob | undefined): string {
   return job?.options.group?.id ?? NO_TENANT;
 }
 
@@ -245,11 +242,11 @@ async function storeChunk(
 ): Promise<NotStored[]> {
   const { redis, queues, models } = access;
   const { keys } = queue;
-  const tenant = tenantOf(jobs[0]?.[0]);
+  const tenant = tenantOf(jobs[0]);
   const limits = limitsOf(models, tenant);
   const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
   // A job that is due later needs no signal: until then each dispatcher looks by itself.
-  const wakes = jobs.some(([{ delayMs }]) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
+  const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
   const call = {
     keys: jobScriptKeys(keys, '', tenant),
     args: {
@@ -271,10 +268,10 @@ async function storeChunk(
     rest: jobs.flatMap(fieldsOf),
   };
   const run = (client: RedisClient) => storeJobsScript.run(client, call);
-  const isLarge = (jobs[0]?.[1].length ?? 0) >= LARGE_BYTES;
+  const isLarge = (jobs[0]?.json.length ?? 0) >= LARGE_BYTES;
   const answers = (await (isLarge ? access.large.use(run) : run(redis))) as StoreAnswer[];
   return answers.flatMap((answer, i): NotStored[] => {
-    const job = jobs[i]?.[0];
+    const job = jobs[i];
     if (job === undefined || answer[0] === 'new') return [];
     if (answer[0] === 'refused') {
       if (limits === undefined) throw new Error('expected a refusal only for a tenant with limits');
@@ -286,12 +283,11 @@ async function storeChunk(
 }
 
 /** fieldsOf returns the fields of a job in the order in which `storeJobsScript` takes them. */
-function fieldsOf([job, data]: WrittenJob): ScriptValue[] {
-  const { id, key, createdAt, delayMs, name, options } = job;
+function fieldsOf({ id, key, createdAt, delayMs, name, data, json, options }: WrittenJob): ScriptValue[] {
   return [
-    ...[id, name, data, JSON.stringify(options)],
+    ...[id, name, json, JSON.stringify(options)],
     ...[createdAt, options.delay ?? 0, options.priority ?? 0],
-    job.data.deadline === undefined ? '' : Date.parse(job.data.deadline),
+    data.deadline === undefined ? '' : Date.parse(data.deadline),
     // A delayed job enters the fair queue when it is due.
     delayMs > 0 ? createdAt + delayMs : '',
     key === undefined ? '' : '1',

@@ -24,6 +24,7 @@ export const PROBLEM_CODES = [
   'too_much_stored',
   'too_many_actions',
   'action_not_found',
+  'answer_damaged',
   'storage_full',
   'redis_unavailable',
 ] as const;

@@ -1,3 +1,4 @@
+import { QueueError } from '../errors/problem.ts';
 import { isFinishedJob, type JobStatus } from '../job/job.ts';
 import type { JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -159,10 +160,9 @@ function startSharedJob(
     if (reading === undefined) return;
     const latest = reading.view;
     if (latest.status === 'completed') {
-      const stored = await redis.get(queue.keys.response(id));
-      if (stored === null) return finish({ kind: 'gone' });
-      const response = JSON.parse(stored) as UpstreamResponse;
-      replay.complete(response);
+      const response = await responseOf(queue, id);
+      if (response === null) return finish({ kind: 'gone' });
+      if (response !== undefined) replay.complete(response);
       view = latest;
       return finish({ kind: 'finished', view: latest, response });
     }
@@ -210,6 +210,20 @@ function startSharedJob(
     },
     close: () => finish({ kind: 'closed' }),
   };
+}
+
+/**
+ * @returns null when there is none; undefined for a damaged one: readers of the result get an error that says
+ * so.
+ */
+async function responseOf(queue: ModelQueue, id: string): Promise<UpstreamResponse | null | undefined> {
+  try {
+    const json = await queue.response(id);
+    return json && (JSON.parse(json.toString()) as UpstreamResponse);
+  } catch (error: unknown) {
+    if (error instanceof QueueError) return undefined;
+    throw error;
+  }
 }
 
 interface Deferred {

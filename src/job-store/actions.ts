@@ -1,6 +1,7 @@
 import type { Models } from '../config/file.ts';
 import { QueueError } from '../errors/problem.ts';
 import type { ActionKind } from '../job/action.ts';
+import { wholeData } from '../job/fields/compression.ts';
 import { upstreamHeadersIn } from '../job/fields/upstream-headers.ts';
 import type { JobStatus } from '../job/job.ts';
 import { type ForgetAnswer, forgetJobScript, type RetryAnswer, retryJobScript } from '../lua/finished-job.ts';
@@ -198,7 +199,7 @@ async function runForget(
  * Returns the headers with which the responses of a job are deleted, as JSON; '': the upstream stores none.
  */
 async function deletionHeaders(redis: RedisClient, jobKey: string): Promise<string> {
-  const data: unknown = JSON.parse((await redis.hget(jobKey, 'data')) ?? 'null');
+  const data = await wholeData(JSON.parse((await redis.hget(jobKey, 'data')) ?? 'null'));
   return isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '';
 }
 

@@ -1,6 +1,8 @@
 import { type Models, upstreamModelsOf } from '../config/file.ts';
 import { type PositionOwner, pauseSentence } from '../fair-queue/eta.ts';
 import { DELAYED_SCORE, dueMsOf, WAITING_SCORE } from '../fair-queue/parked.ts';
+import { parseExact, stringifyExact } from '../job/exact-json.ts';
+import { wholeData } from '../job/fields/compression.ts';
 import { publicId } from '../job/ids/response-id.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView } from '../job/view.ts';
@@ -26,7 +28,7 @@ export interface JobInspection {
   view: JobView | { unreadable: string } | null;
   /** Our hash of the run; empty before the job's first start. */
   run: Record<string, string>;
-  /** BullMQ's hash of the job; empty when BullMQ has no such job. */
+  /** BullMQ's hash of the job, its data decompressed; empty when BullMQ has no such job. */
   bullmq: Record<string, string>;
   place: Place;
   /** The lock of the worker that holds the job; null: no worker holds the job. */
@@ -92,7 +94,7 @@ export async function inspectJob(
     if (found.length === 0) continue;
     const [run, bullmq] = await Promise.all([
       redis.hgetall(keys.run(bullId)),
-      redis.hgetall(keys.job(bullId)),
+      redis.hgetall(keys.job(bullId)).then(withWholeData),
     ]);
     const tenant = optionsFrom(parsed(bullmq['opts'])).group?.id ?? null;
     return {
@@ -230,9 +232,16 @@ async function eventLogOf(
   };
 }
 
+async function withWholeData(bullmq: Record<string, string>): Promise<Record<string, string>> {
+  const { data } = bullmq;
+  const stored = data === undefined ? undefined : parsed(data);
+  const whole = await wholeData(stored);
+  return whole === stored ? bullmq : { ...bullmq, data: stringifyExact(whole) };
+}
+
 function parsed(json: string | undefined): unknown {
   try {
-    return JSON.parse(json ?? '{}');
+    return parseExact(json ?? '{}');
   } catch {
     return {};
   }

@@ -1,3 +1,4 @@
+import { isCompressed, wholeData, wholeLength } from '../job/fields/compression.ts';
 import type { JobView } from '../job/view.ts';
 import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -54,9 +55,9 @@ export async function* lookAt(
   entries: readonly IndexEntry[],
   needle: string | undefined,
 ): AsyncGenerator<SearchStep> {
-  const looks = new Map<IndexEntry, Look>();
+  const read = new Map<IndexEntry, Values>();
   for (let rest = entries; rest.length > 0; ) {
-    const ahead = rest.filter((entry) => !looks.has(entry));
+    const ahead = rest[0] !== undefined && read.has(rest[0]) ? [] : rest.filter((entry) => !read.has(entry));
     await Promise.all(
       [...plans].map(async ([model, { others }]) => {
         const keys = queues.get(model)?.keys;
@@ -75,19 +76,25 @@ export async function* lookAt(
         })) as (number | string | null)[];
         for (const [i, entry] of mine.entries()) {
           const values = flat.slice(VALUES * i, VALUES * (i + 1));
-          if (values.length > 0) looks.set(entry, lookFrom(entry, values, needle));
+          if (values.length > 0) read.set(entry, values);
         }
       }),
     );
-    const next = rest.findIndex((entry) => !looks.has(entry));
-    const looked = next === -1 ? rest : rest.slice(0, next);
-    const seen = looked.flatMap((entry) => looks.get(entry) ?? []);
+    const seen: Look[] = [];
+    // The data may be longer than what Redis has returned, because it is compressed there.
+    for (let room = BYTES_AT_ONCE; room > 0; room -= seen.at(-1)?.bytes ?? 0) {
+      const entry = rest[seen.length];
+      const values = entry && read.get(entry);
+      if (entry === undefined || values === undefined) break;
+      read.delete(entry);
+      seen.push(await lookFrom(entry, values, needle));
+    }
     yield {
-      looked,
+      looked: rest.slice(0, seen.length),
       found: seen.flatMap(({ found }) => found ?? []),
       tooLarge: seen.filter(({ isTooLarge }) => isTooLarge).length,
     };
-    rest = rest.slice(looked.length);
+    rest = rest.slice(seen.length);
   }
 }
 
@@ -109,7 +116,8 @@ export function plain(text: string): string {
   return withSingleBlanks(text).toLowerCase();
 }
 
-/** How many values the script returns for a job. */
+/** The values that the script returns for a job, and their number. */
+type Values = readonly (number | string | null)[];
 const VALUES = 4;
 
 /** Look is what the look at one job has shown. */
@@ -117,30 +125,44 @@ interface Look {
   /** undefined: the job does not match. */
   found: Found | undefined;
   isTooLarge: boolean;
+  /** The length of the data that was looked through. */
+  bytes: number;
 }
 
-function lookFrom(
+async function lookFrom(
   entry: IndexEntry,
-  [isIn, name, cost, data]: readonly (number | string | null)[],
+  [isIn, name, cost, data]: Values,
   needle: string | undefined,
-): Look {
-  if (isIn === null) return { found: undefined, isTooLarge: false };
+): Promise<Look> {
+  if (isIn === null) return { found: undefined, isTooLarge: false, bytes: 0 };
   const found = { entry, costNano: Number(cost ?? 0) };
   // The entry of a job that does not exist is found: the list removes such entries.
   if (typeof name !== 'string' || needle === undefined || plain(name).includes(needle))
-    return { found, isTooLarge: false };
-  if (typeof data !== 'string') return { found: undefined, isTooLarge: true };
-  const excerpt = excerptOf(textOf(data), needle);
-  return { found: excerpt === undefined ? undefined : { ...found, excerpt }, isTooLarge: false };
+    return { found, isTooLarge: false, bytes: 0 };
+  const read = typeof data === 'string' ? await textOf(data) : undefined;
+  if (read === undefined) return { found: undefined, isTooLarge: true, bytes: 0 };
+  const excerpt = excerptOf(read.text, needle);
+  const match = excerpt === undefined ? undefined : { ...found, excerpt };
+  return { found: match, isTooLarge: false, bytes: read.bytes };
 }
 
-/** Returns the question of a job. A BullMQ client of another kind may have stored any data. */
-function textOf(data: string): string {
+/**
+ * Returns the question of a job; undefined for one that is too large when it is decompressed. A BullMQ client
+ * of another kind may have stored any data.
+ */
+async function textOf(json: string): Promise<{ text: string; bytes: number } | undefined> {
+  let data: unknown;
   try {
-    return withSingleBlanks(questionIn(JSON.parse(data)));
+    data = JSON.parse(json);
   } catch {
-    return '';
+    return { text: '', bytes: json.length };
   }
+  const question = questionIn(data);
+  // A short question stands beside the compressed data.
+  if (question !== '' || !isCompressed(data)) return { text: withSingleBlanks(question), bytes: json.length };
+  const bytes = wholeLength(data);
+  if (bytes > MOST_BYTES_OF_JOB) return undefined;
+  return { text: withSingleBlanks(questionIn(await wholeData(data))), bytes };
 }
 
 /** Returns the text around a match; undefined: there is none. */

@@ -1,6 +1,7 @@
 import type { Refusal } from '../errors/failure.ts';
 import { QueueError } from '../errors/problem.ts';
 import { parseExact } from '../job/exact-json.ts';
+import { wholeData } from '../job/fields/compression.ts';
 import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
@@ -9,7 +10,7 @@ import type { JobAct } from '../run/record.ts';
 
 type StoredResponse = UpstreamResponse & Record<string, unknown>;
 
-/** resultFrom returns the whole result of a completed job, from the response that is stored in Redis. */
+/** resultFrom returns the whole result of a completed job. @param stored the JSON of its response. */
 export function resultFrom(job: CompletedJob, stored: Buffer): JobResult {
   const response = JSON.parse(stored.toString()) as StoredResponse;
   return { answer: answerOf(response), ...aboutResult(job), response };
@@ -55,21 +56,21 @@ export interface JobDetail {
 }
 
 /**
- * jobDetailFrom decodes the stored JSON of a job's data and of its response; `response` is null if the job
- * has none.
+ * jobDetailFrom decodes a job's data as it is stored, and the JSON of its response; `response` is null if the
+ * job has none.
  */
-export function jobDetailFrom(
+export async function jobDetailFrom(
   { view, refusal, webhook, acts }: JobReading,
   data: string,
-  response: string | null,
-): JobDetail {
+  response: Buffer | null,
+): Promise<JobDetail> {
   return {
     job: view,
-    request: requestFrom(parseExact(data), view.model),
+    request: requestFrom(await wholeData(parseExact(data)), view.model),
     refusal,
     webhook,
     acts,
-    response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
+    response: response === null ? undefined : (JSON.parse(response.toString()) as StoredResponse),
   };
 }
 

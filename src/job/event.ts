@@ -13,10 +13,46 @@ import type { JobView } from './view.ts';
  * - `done`: the job has ended, and this is the last event.
  */
 export type JobEvent =
-  | { type: 'status'; data: JobView }
-  | { type: 'delta' | 'reasoning'; number: number; data: { text: string; attempt: number } }
-  | { type: 'attempt'; number: number; data: { attempt: number; reason: string } }
-  | { type: 'done'; number: number; data: JobView };
+  | {
+      /** Which kind of event it is. */
+      type: 'status';
+      /** The job as it stands now. */
+      data: JobView;
+    }
+  | {
+      /** Which kind of event it is. */
+      type: 'delta' | 'reasoning';
+      /** The number of the event, from which a watcher continues. */
+      number: number;
+      /** The next piece of a text. */
+      data: {
+        /** The text to append. */
+        text: string;
+        /** The attempt that the text belongs to, counted from 1. */
+        attempt: number;
+      };
+    }
+  | {
+      /** Which kind of event it is. */
+      type: 'attempt';
+      /** The number of the event, from which a watcher continues. */
+      number: number;
+      /** The attempt that begins. */
+      data: {
+        /** The number of the attempt, counted from 1. */
+        attempt: number;
+        /** Why the attempt before it did not count. */
+        reason: string;
+      };
+    }
+  | {
+      /** Which kind of event it is. */
+      type: 'done';
+      /** The number of the event, from which a watcher continues. */
+      number: number;
+      /** The job at its end. */
+      data: JobView;
+    };
 
 /** EventsToken opens the events of one job for a browser's EventSource, which can send no header. */
 export interface EventsToken {

@@ -154,11 +154,20 @@ export function parseJobRequest(value: unknown): ParsedRequest {
   return request as ParsedRequest;
 }
 
+/** The flaw of data that `wholeData` could not decompress. */
+const DAMAGED = {
+  path: 'gzip',
+  message:
+    'expected the JSON of the data, compressed with gzip and in base64, got something else. The data is damaged in ' +
+    'Redis, so enqueue the request again',
+};
+
 /**
  * parseJobData checks the data of a stored job: a producer in another language may have written anything.
  * @throws {QueueError} `invalid_request`
  */
 export function parseJobData(value: unknown): JobData {
+  if (hasOwn(value, 'gzip')) throw refusalOf('request', [DAMAGED]);
   const data = withPlainOptions(value);
   return hasRequest(data)
     ? inOwnOrder(checkedInput('request', data, requestData), data)

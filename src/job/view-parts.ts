@@ -6,7 +6,7 @@ export const count = z.int().min(0);
 /** usage is the schema of the tokens of a response. Views and results have it. */
 export const usage = z
   .strictObject({
-    input_tokens: count,
+    input_tokens: count.describe('Tokens of the request, cached ones included.'),
     cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
     cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
     cache_write_12h_tokens: count
@@ -15,9 +15,9 @@ export const usage = z
         'Written to the cache for 12 hours; part of `cache_write_tokens`. Absent: the upstream does not say for how ' +
           'long.',
       ),
-    output_tokens: count,
+    output_tokens: count.describe('Tokens that the model wrote, its reasoning included.'),
     reasoning_tokens: count.describe('Part of `output_tokens`.'),
-    total_tokens: count,
+    total_tokens: count.describe('Tokens in all.'),
   })
   .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
 
@@ -53,7 +53,7 @@ export const jobCost = {
 
 /** responseCost are the fields of a result about what its response used and cost. */
 export const responseCost = {
-  usage: usage.nullable(),
+  usage: usage.nullable().describe('What the response used; null: the upstream did not report it.'),
   cost_usd: usd.describe(
     'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
       'not report usage, or the price is unknown.',
@@ -71,7 +71,7 @@ export const responseCost = {
 /** jobError is the schema of why a job failed. */
 export const jobError = z.strictObject({
   code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
-  message: z.string(),
+  message: z.string().describe('What happened, for people.'),
   retryable: z
     .boolean()
     .describe(

@@ -6,7 +6,8 @@ import { count, jobCost, jobError, responseCost, usage } from './view-parts.ts';
 /**
  * The one definition of a job's view: the types below come from these schemas, and so does
  * `/openapi.json`. A file that needs only the types imports them with `import type`, which costs nothing: the
- * client must not load zod.
+ * client must not load zod. Editors show no comment for a field that zod infers, so the build writes the types
+ * out with the descriptions (scripts/hover-docs.mjs).
  */
 
 /** Times are ISO 8601. */
@@ -15,7 +16,7 @@ const time = z.iso.datetime();
 const durationMs = z.number().min(0);
 
 const jobBase = {
-  id: z.string(),
+  id: z.string().describe('The job’s id, which every door takes.'),
   model: z.string().describe('The model that the caller asked for.'),
   tenant: z
     .string()
@@ -31,7 +32,7 @@ const jobBase = {
       'The pairs that the caller gave, at most 16 with keys of up to 64 and values of up to 512 characters. `agent` is ' +
         'the program that asked over MCP. Empty for a job of another BullMQ client.',
     ),
-  created_at: time,
+  created_at: time.describe('When the job was enqueued.'),
   needed_by: time.nullable().describe('When the caller needs the answer; null: it did not say so.'),
   completion_window: z
     .enum(COMPLETION_WINDOWS)
@@ -41,7 +42,7 @@ const jobBase = {
         'for. null: nothing was bought and none asked for, or it asks for one that this queue does not know.',
     ),
   attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
-  max_attempts: count,
+  max_attempts: count.describe('The largest number of attempts, the first included.'),
   purchases: count.describe(
     'Responses known to be bought for the job, including those before a retry by hand.',
   ),
@@ -102,7 +103,7 @@ const resultSummary = z.strictObject({
 const finished = {
   ...jobBase,
   started_at: time.nullable().describe('null: the job ended before its first start.'),
-  finished_at: time,
+  finished_at: time.describe('When the job ended.'),
   duration_ms: durationMs.describe('From the first start to the end.'),
   upstream_id: upstreamId,
 };
@@ -110,7 +111,7 @@ const finished = {
 const waitingJob = z
   .strictObject({
     ...jobBase,
-    status: z.literal('waiting'),
+    status: z.literal('waiting').describe('The job waits for its turn.'),
     waiting_for: z.string().describe('Why the job does not run yet.'),
     position: z
       .int()
@@ -129,7 +130,7 @@ const waitingJob = z
 const delayedJob = z
   .strictObject({
     ...jobBase,
-    status: z.literal('delayed'),
+    status: z.literal('delayed').describe('The job waits for a time.'),
     waiting_for: z.string().describe('Why the job does not run yet.'),
     due_at: time.describe('When the job becomes `waiting`.'),
   })
@@ -138,39 +139,45 @@ const delayedJob = z
 const activeJob = z
   .strictObject({
     ...jobBase,
-    status: z.literal('active'),
-    started_at: time,
+    status: z.literal('active').describe('A worker holds the job.'),
+    started_at: time.describe('When the job started for the first time.'),
     duration_ms: durationMs.describe('From the first start until now.'),
     upstream_id: upstreamId,
-    progress: z.strictObject({
-      upstream_status: z
-        .string()
-        .nullable()
-        .describe(
-          'The response’s last known status at the upstream (`queued`, `in_progress`); null: none is known.',
+    progress: z
+      .strictObject({
+        upstream_status: z
+          .string()
+          .nullable()
+          .describe(
+            'The response’s last known status at the upstream (`queued`, `in_progress`); null: none is known.',
+          ),
+        output_characters: count.describe(
+          'Length of the answer so far. A job that is not streamed knows it only at the end.',
         ),
-      output_characters: count.describe(
-        'Length of the answer so far. A job that is not streamed knows it only at the end.',
-      ),
-      seen_at: time
-        .nullable()
-        .describe(
-          'When the upstream last sent an event of the response or answered a lookup; null: not yet.',
-        ),
-    }),
+        seen_at: time
+          .nullable()
+          .describe(
+            'When the upstream last sent an event of the response or answered a lookup; null: not yet.',
+          ),
+      })
+      .describe('How far the answer has come.'),
     cancelling: z.boolean().describe('A cancel was requested, and the worker has not confirmed it yet.'),
   })
   .meta({ id: 'ActiveJob' });
 
 const completedJob = z
-  .strictObject({ ...finished, status: z.literal('completed'), result: resultSummary })
+  .strictObject({
+    ...finished,
+    status: z.literal('completed').describe('The job has a result.'),
+    result: resultSummary.describe('The result without its whole text, which `GET /jobs/:id/result` has.'),
+  })
   .meta({ id: 'CompletedJob' });
 
 const failedJob = z
   .strictObject({
     ...finished,
-    status: z.literal('failed'),
-    error: jobError,
+    status: z.literal('failed').describe('The job has failed for good, unless it is retried by hand.'),
+    error: jobError.describe('Why the job failed.'),
     usage: usage.nullable().describe('What the last response used, where the upstream reported it.'),
   })
   .meta({ id: 'FailedJob' });
@@ -178,7 +185,7 @@ const failedJob = z
 const cancelledJob = z
   .strictObject({
     ...finished,
-    status: z.literal('cancelled'),
+    status: z.literal('cancelled').describe('The job was stopped on purpose.'),
     usage: usage.nullable().describe('What was used until the cancel, where the upstream reported it.'),
   })
   .meta({ id: 'CancelledJob' });
@@ -211,7 +218,7 @@ export const jobResult = z
 
 export const jobPage = z
   .strictObject({
-    jobs: z.array(jobView),
+    jobs: z.array(jobView).describe('The jobs of the page.'),
     next_cursor: z
       .string()
       .nullable()

@@ -14,6 +14,7 @@ export interface Question {
   question: string;
   context?: string | undefined;
   model?: string | undefined;
+  needed_by?: string | undefined;
   reasoning_effort?: Extract<BulkRequest, { question: string }>['reasoning_effort'];
 }
 

@@ -19,7 +19,7 @@ export function statusSentence(job: JobView): string {
       const place = job.position === null ? '' : `position ${job.position}`;
       const time = job.eta_ms === null ? '' : `the answer is expected in about ${durationText(job.eta_ms)}`;
       const more = [place, time].filter((part) => part !== '').join(', ');
-      return `${id} is waiting for ${oneLine(job.waiting_for)}${more === '' ? '' : ` (${more})`}.`;
+      return `${id} is waiting for ${oneLine(job.waiting_for)}${more === '' ? '' : ` (${more})`}${neededText(job)}.`;
     }
     case 'delayed':
       return `${id} is waiting for ${oneLine(job.waiting_for)}.`;
@@ -28,7 +28,7 @@ export function statusSentence(job: JobView): string {
       const { output_characters: written } = job.progress;
       const sofar =
         written === 0 ? 'nothing written yet' : `${numberText(written)} characters written so far`;
-      return `${id} is active: the model has been working for ${durationText(job.duration_ms)}, ${sofar}.`;
+      return `${id} is active: the model has been working for ${durationText(job.duration_ms)}, ${sofar}${neededText(job)}.`;
     }
     case 'completed': {
       const reason = whyUnanswered(job.result);
@@ -44,6 +44,13 @@ export function statusSentence(job: JobView): string {
     default:
       return job satisfies never;
   }
+}
+
+/** A cheaper answer may be slow, and an agent should not take that for a failure. */
+function neededText({ needed_by: time, completion_window: window }: JobView): string {
+  if (time === null) return '';
+  const slow = window === null || window === 'soonest' ? '' : `, bought for less within ${window}`;
+  return `; needed by ${oneLine(time)}${slow}`;
 }
 
 /** nextStep says what a model should do next about a job. */

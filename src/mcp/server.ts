@@ -1,4 +1,5 @@
 import {
+  CLIENT_INFO_META_KEY,
   type Tool as ListedTool,
   ProtocolError,
   ProtocolErrorCode,
@@ -126,7 +127,7 @@ function callOf(
   let progress = 0;
   return {
     queue,
-    agent: agentName(server.getClientVersion()?.name ?? userAgent?.split(/[/ ]/, 1)[0] ?? ''),
+    agent: agentName(clientName(mcpReq) ?? server.getClientVersion()?.name ?? userAgent?.split(/[/ ]/, 1)[0]),
     signal: signalFor(mcpReq.signal),
     isStopping,
     now,
@@ -142,8 +143,18 @@ function callOf(
   };
 }
 
+/**
+ * clientName is the name that a call of the revision 2026-07-28 carries. Over stdio the SDK (2.4.0) does not
+ * tell it in another way.
+ */
+function clientName({ envelope }: ServerContext['mcpReq']): string | undefined {
+  // The SDK's type of the envelope has no fields, and the SDK has checked it.
+  return (envelope as { [CLIENT_INFO_META_KEY]?: { name: string } } | undefined)?.[CLIENT_INFO_META_KEY]
+    ?.name;
+}
+
 /** agentName makes a name for a job's metadata of what a client calls itself; `mcp` for a client without. */
-function agentName(name: string): string {
+function agentName(name = ''): string {
   const printable = name.replace(/[^\x20-\x7e]+/g, ' ').trim();
   return printable === '' ? 'mcp' : preview(printable, LONGEST_NAME);
 }

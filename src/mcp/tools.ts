@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { durationText } from '../client/quantity.ts';
+import { timeOptions } from '../job/fields/times.ts';
 import { isFinishedJob } from '../job/job.ts';
 import { REASONING_EFFORTS } from '../job/request.ts';
 import type { JobView } from '../job/view.ts';
@@ -51,6 +52,10 @@ const askO3 = defineTool({
     context: z.string().optional().describe('Code, logs, constraints: what the model must read.'),
     model: z.string().min(1).optional().describe('A configured model; omit for the default.'),
     reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
+    needed_by: timeOptions.needed_by.describe(
+      'When the answer is needed, if not at once (ISO 8601 with its zone): the later, the less it may cost. Say the ' +
+        'same time when you ask again.',
+    ),
     wait_s: waitS(0),
     again: z.boolean().default(false).describe('true buys a new answer to a question that was asked before.'),
   }),

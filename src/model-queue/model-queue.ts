@@ -3,6 +3,8 @@ import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
+import { type Compression, createCompression, wholeResponse } from '../job/fields/compression.ts';
+import { publicId } from '../job/ids/response-id.ts';
 import type { JobData } from '../job/request.ts';
 import { KEPT_EVENTS } from '../lua/enqueue/enqueue.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -22,6 +24,7 @@ export interface ModelQueue {
   readonly upstreamModels: readonly string[];
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
+  readonly compression: Compression;
   /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
   /** bullmqSets reads the jobs that have not started from BullMQ's sets. */
@@ -30,6 +33,13 @@ export interface ModelQueue {
   readonly workers: WorkerRegister;
   /** read returns the view of the job with this BullMQ id (not the public id); null when there is none. */
   read(id: string): Promise<JobReading | null>;
+  /**
+   * response returns the JSON of the response of the job with this BullMQ id, in UTF-8; null when there is
+   * none.
+   *
+   * @throws {QueueError} `answer_damaged`
+   */
+  response(id: string): Promise<Buffer | null>;
 }
 
 /** The shortest time between two probes of Redis by reads of waiting jobs, in milliseconds. */
@@ -39,7 +49,7 @@ export function createModelQueue(
   redis: RedisClient,
   prefix: string,
   model: string,
-  { models, tenants }: Pick<Models, 'models' | 'tenants'>,
+  { models, tenants, compressAboveKb }: Pick<Models, 'models' | 'tenants' | 'compressAboveKb'>,
   onError: (error: Error) => void,
 ): ModelQueue {
   const config = models[model];
@@ -62,9 +72,14 @@ export function createModelQueue(
     upstreamModels,
     keys,
     bullmq,
+    compression: createCompression(compressAboveKb),
     fairQueue,
     bullmqSets,
     workers: createWorkerRegister(redis, keys),
     read: (id) => readJob(id, readOptions),
+    async response(id) {
+      const stored = await redis.getBuffer(keys.response(id));
+      return stored === null ? null : wholeResponse(stored, publicId(model, id));
+    },
   };
 }

@@ -3,8 +3,10 @@ import { type AuditPage, type AuditQuery, checkAuditQuery } from '../audit/audit
 import { defaultModels } from '../config/file.ts';
 import { refusalOf, shown } from '../errors/input.ts';
 import type { CallOptions, JobQueue } from '../job/job-queue.ts';
+import { type JobRequest, parseJobRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { InstanceQueue, type O3QueueOptions } from './instance-queue.ts';
 import { RedisJobQueue, signalOf } from './redis-job-queue.ts';
@@ -31,6 +33,14 @@ export class O3Queue extends RedisJobQueue {
    */
   as(caller: Caller): JobQueue {
     return new RedisJobQueue(this.#queue.as(caller));
+  }
+
+  /**
+   * Estimates what a request would cost and when it would be answered, in each completion window. It stores
+   * nothing. The input is estimated from its length: only a producer can ask the upstream to count it.
+   */
+  async quote(request: JobRequest, options: CallOptions = {}): Promise<Quote> {
+    return abortable(signalOf(options), async () => this.#queue.quote(parseJobRequest(request)));
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Act, AuditPage, AuditQuery } from '../audit/audit.ts';
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
-import { type Quote, quoteFor } from '../enqueue/quote.ts';
+import { quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import { isFinishedJob } from '../job/job.ts';
@@ -22,6 +22,7 @@ import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
+import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { DirectCalls } from './direct-calls.ts';
 import type { QueueCore } from './queue-core.ts';
@@ -91,9 +92,12 @@ export class TenantQueue {
     throw outcome.error;
   }
 
-  /** Estimates what a request would cost and when it would be answered. It stores nothing. */
-  async quote(request: ParsedRequest): Promise<Quote> {
-    return this.#core.guard(() => quoteFor(this.#core, request, this.#tenant));
+  /**
+   * Estimates what a request would cost and when it would be answered. It stores nothing.
+   * @param countedTokens the input as the upstream has counted it; undefined: it is estimated from its length.
+   */
+  async quote(request: ParsedRequest, countedTokens?: number): Promise<Quote> {
+    return this.#core.guard(() => quoteFor(this.#core, request, this.#tenant, countedTokens));
   }
 
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
@@ -152,7 +156,7 @@ export class TenantQueue {
       const { queue, bullId, reading } = await this.#findJob(id);
       const [data, response] = await Promise.all([
         this.#core.redis.hget(queue.keys.job(bullId), 'data'),
-        reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
+        reading.view.status === 'completed' ? queue.response(bullId) : null,
       ]);
       if (data === null || (response === null && reading.view.status === 'completed')) throw notFound(id);
       return jobDetailFrom(reading, data, response);
@@ -248,7 +252,7 @@ export class TenantQueue {
   > {
     const job = reading.view;
     if (job.status !== 'completed') return { completed: false, job };
-    const stored = await this.#core.redis.getBuffer(queue.keys.response(bullId));
+    const stored = await queue.response(bullId);
     if (stored === null) throw notFound(job.id);
     return { completed: true, job, stored };
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import type { Compression } from '../job/fields/compression.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkPurchaseAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -122,6 +123,7 @@ export interface RunRecordWriterOptions {
   lockToken: string;
   /** The life of a lock, in milliseconds. */
   lockMs: number;
+  compression: Compression;
   /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by this time. */
   jobCreatedAt: number;
   /** The owner of the job; undefined: none. */
@@ -138,6 +140,7 @@ export function createRunRecordWriter({
   id,
   lockToken,
   lockMs,
+  compression,
   jobCreatedAt,
   tenant,
   usageKey,
@@ -263,7 +266,7 @@ export function createRunRecordWriter({
           finishedChannel: keys.finishedChannel,
           newUsage: JSON.stringify(end.spent?.usage ?? null),
           summary: isCompleted ? JSON.stringify(end.summary) : '',
-          newResponse: isCompleted ? JSON.stringify(end.response) : '',
+          newResponse: isCompleted ? await compression.response(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
           booking: usageBookingOf(end.spent, { id, tenant, now }),

@@ -46,6 +46,8 @@ export interface Cost {
 export interface PriceList {
   costOf(used: ResponseUsage): Cost | null;
   expectedCostOf(expected: ExpectedUsage): Cost | null;
+  /** Returns the cost if the upstream also writes the whole input to its cache, which may cost more. */
+  highestCostOf(expected: ExpectedUsage): Cost | null;
 }
 
 const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
@@ -92,10 +94,18 @@ export function createPriceList(
       isEstimated: discount > 0 || !factor.isConfirmed || !parts.isConfirmed,
     };
   };
+  const expectedCostOf = (
+    { upstreamModel, inputTokens, outputTokens, serviceTier = null, discount }: ExpectedUsage,
+    written = 0,
+  ): Cost | null =>
+    costOf({
+      usage: { ...freshUsage(inputTokens, outputTokens), cache_write_tokens: written },
+      ...{ upstreamModel, serviceTier, discount },
+    });
   return {
     costOf,
-    expectedCostOf: ({ upstreamModel, inputTokens, outputTokens, serviceTier = null, discount }) =>
-      costOf({ upstreamModel, usage: freshUsage(inputTokens, outputTokens), serviceTier, discount }),
+    expectedCostOf: (expected) => expectedCostOf(expected),
+    highestCostOf: (expected) => expectedCostOf(expected, expected.inputTokens),
   };
 }
 

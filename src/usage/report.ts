@@ -18,10 +18,13 @@ export interface UsageQuery {
 
 /** UsageSums are sums over responses that have ended. */
 export interface UsageSums {
+  /** Responses that have ended. */
   requests: number;
+  /** Tokens of the requests, cached ones included. */
   input_tokens: number;
   /** Part of `input_tokens`. */
   cached_tokens: number;
+  /** Tokens that the models wrote, their reasoning included. */
   output_tokens: number;
   /** Part of `output_tokens`. */
   reasoning_tokens: number;
@@ -48,7 +51,9 @@ export interface UsageSums {
   estimated_usd: number;
 }
 
+/** UsageRow has the sums of one group of responses, and what they have in common. */
 export interface UsageRow extends UsageSums {
+  /** The day on which the responses ended, `YYYY-MM-DD`, in UTC. */
   day?: string;
   /** The model that the caller asked for. */
   model?: string;
@@ -56,10 +61,15 @@ export interface UsageRow extends UsageSums {
   tenant?: string | null;
 }
 
+/** UsageReport is what `GET /usage` answers. */
 export interface UsageReport {
+  /** The first day, `YYYY-MM-DD`, in UTC. */
   from: string;
+  /** The last day, `YYYY-MM-DD`, in UTC. */
   to: string;
+  /** The currency of all costs. */
   currency: 'usd';
+  /** The sums over all rows. */
   total: UsageSums;
   /** Rows with at least one response, sorted by day, model and tenant. */
   rows: UsageRow[];

@@ -1,10 +1,10 @@
 import { durationText, numberText } from '../../../src/client/quantity.ts';
-import type { Quote } from '../../../src/enqueue/quote.ts';
 import { REASONING_EFFORTS } from '../../../src/job/request.ts';
+import type { Quote, QuotedWindow } from '../../../src/usage/quote.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
 import type { Visitor } from '../navigation.tsx';
-import { Fact, Form } from '../parts.tsx';
+import { Fact, Form, When } from '../parts.tsx';
 
 /** GIVE_UP_HOURS are the times after which a job may be given up, in hours; '' for never. */
 export const GIVE_UP_HOURS = ['', '0.25', '1', '4', '12', '24', '168'] as const;
@@ -17,6 +17,8 @@ export interface Asked {
   readonly reasoning_effort: string;
   readonly max_output_tokens: string;
   readonly give_up_hours: string;
+  /** In ISO 8601; '' for no such wish. */
+  readonly needed_by: string;
   /** Makes one job of a form that is sent twice. */
   readonly idempotency_key: string;
 }
@@ -80,6 +82,7 @@ export function askPage({ asked, models, quote, refusal }: AskPage, visitor: Vis
                 value={asked.max_output_tokens}
               />
             </label>
+            <When name="needed_by" label="Needed by" value={asked.needed_by} />
             <Choice
               name="Give up after"
               field="give_up_hours"
@@ -139,16 +142,32 @@ function Offer({ quote }: { quote: Quote }) {
         <span class="quiet">asked of {quote.upstream_model}, at list prices</span>
       </div>
       <dl class="facts">
-        <Fact name="Input">about {numberText(quote.input_tokens)} tokens</Fact>
-        <Fact name="Output, as of earlier answers">about {numberText(quote.output_tokens)} tokens</Fact>
+        <Fact name="Input">
+          about {numberText(quote.input_tokens)} tokens, {quote.input_basis}
+          {quote.is_long_input && '; more than 272,000, so that all prices are higher'}
+        </Fact>
+        <Fact name="Output">
+          about {numberText(quote.output_tokens)} tokens, {quote.output_basis}
+        </Fact>
         <Fact name="Output at most">{most === null ? 'any' : `${numberText(most)} tokens`}</Fact>
         <Fact name="Waits for">{quote.waiting_for}</Fact>
         {quote.position !== null && <Fact name="Position">about {numberText(quote.position)}</Fact>}
         <Fact name="Answer expected">{eta === null ? 'not known' : `in ${durationText(eta)}`}</Fact>
+        {quote.windows.slice(1).map((window) => (
+          <Fact key={window.completion_window} name={`If it may take ${window.completion_window}`}>
+            {windowText(window)}
+          </Fact>
+        ))}
       </dl>
       {quote.eta_basis !== null && <p class="quiet">{quote.eta_basis}</p>}
     </section>
   );
+}
+
+/** windowText writes what a job costs if its `needed_by` leaves time for a completion window. */
+function windowText({ expected_usd: expected, saved_usd: saved, discount }: QuotedWindow): string {
+  if (expected === null) return `${Math.round(discount * 100)} % less`;
+  return `about ${formatUsd(expected)}${saved === null ? '' : `, ${formatUsd(saved)} less`}`;
 }
 
 /** priceText writes the two prices of a quote, as far as they are known. */

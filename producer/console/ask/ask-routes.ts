@@ -7,6 +7,7 @@ import { redirectTo } from '../../http/links.ts';
 import type { Document } from '../document.tsx';
 import { pagePathOf } from '../job-page.tsx';
 import { visitorOf } from '../navigation.tsx';
+import { withZone } from '../parts.tsx';
 import { type Asked, type AskPage, askPage } from './ask-page.tsx';
 
 /** The largest form. A longer question needs the API. */
@@ -64,19 +65,22 @@ function askedIn(form: Record<string, unknown>): Asked {
     reasoning_effort: text('reasoning_effort'),
     max_output_tokens: text('max_output_tokens'),
     give_up_hours: text('give_up_hours'),
+    needed_by: withZone(text('needed_by')),
     idempotency_key: text('idempotency_key') || uuid(),
   };
 }
 
 /** An empty field is not sent. `parseJobRequest` refuses what is wrong with the others. */
 function requestFrom(asked: Asked): Record<string, unknown> {
-  const { question, context, model, reasoning_effort, max_output_tokens: most, give_up_hours: hours } = asked;
+  const { question, context, model, reasoning_effort, max_output_tokens: most } = asked;
+  const { give_up_hours: hours, needed_by: neededBy } = asked;
   return {
     question,
     ...(context !== '' && { context }),
     ...(model !== '' && { model }),
     ...(reasoning_effort !== '' && { reasoning_effort }),
     ...(most !== '' && { max_output_tokens: Number(most) }),
+    ...(neededBy !== '' && { needed_by: neededBy }),
     ...(Number(hours) > 0 && { deadline: new Date(Date.now() + Number(hours) * HOUR_MS).toISOString() }),
   };
 }

@@ -1,5 +1,5 @@
 import { JOB_STATUSES } from '../../../src/job/job.ts';
-import { Form, Link } from '../parts.tsx';
+import { Form, Link, When } from '../parts.tsx';
 import type { PageQuery } from './job-filter.ts';
 
 /** Filters is the form of the page of jobs. Its fields are kept in the address. */
@@ -50,30 +50,6 @@ function Text({ name, label, value }: { name: string; label: string; value: stri
       <input type="text" name={name} value={value ?? ''} />
     </label>
   );
-}
-
-/**
- * When is a field for a time. Without scripts it is UTC, because a server does not know the time zone of a
- * browser. A script makes it the reader's time (browser/local-times.ts). The address has UTC in both cases.
- */
-function When({ name, label, value }: { name: string; label: string; value: string | undefined }) {
-  return (
-    <label>
-      {label} (<span class="zone">UTC</span>)
-      <br />
-      <input
-        type="datetime-local"
-        name={name}
-        value={value === undefined ? '' : fieldTime(value)}
-        step="any"
-      />
-    </label>
-  );
-}
-
-/** Writes an ISO 8601 time for a field of a form, in UTC and to the second. */
-function fieldTime(time: string): string {
-  return new Date(time).toISOString().slice(0, 19);
 }
 
 function Choice({

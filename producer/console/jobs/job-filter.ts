@@ -2,6 +2,7 @@ import { ACTION_KINDS, type ActionKind } from '../../../src/job/action.ts';
 import { isFinished } from '../../../src/job/job.ts';
 import type { JobFilter } from '../../../src/job/job-queue.ts';
 import { jobQueryFrom } from '../../routes/job-queries.ts';
+import { withZone } from '../parts.tsx';
 
 /** PageQuery is what the address of the page of jobs says. */
 export interface PageQuery {
@@ -16,9 +17,6 @@ export interface PageQuery {
 const FIRST = '-';
 /** How many pages back the address remembers. */
 const MOST_BACK = 10;
-
-/** A time of a form has no zone; it is UTC. The seconds may be missing. */
-const TIME_WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?$/;
 
 /**
  * pageQueryFrom reads the address of the page. A field of the form that was left empty is no filter. `pair`
@@ -35,12 +33,6 @@ export function pageQueryFrom(query: Record<string, unknown>): PageQuery {
   const metadata = key === undefined || key === '' ? {} : { [`metadata[${key}]`]: value.join('=') };
   const { cursor, limit: _limit, id: _id, ...filter } = jobQueryFrom({ ...fields, ...metadata });
   return { filter, cursor, back: typeof back === 'string' ? back.split(',') : [] };
-}
-
-function withZone(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  const match = TIME_WITHOUT_ZONE.exec(value);
-  return match === null ? value : `${value}${match[1] === undefined ? ':00' : ''}Z`;
 }
 
 /** fieldsOf returns a filter as the fields of a form or of an address. */

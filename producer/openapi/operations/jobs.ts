@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { jobRequest } from '../../../src/job/request.ts';
 import { jobPage, jobResult, jobView } from '../../../src/job/view.ts';
-import { listQuery, noQuery, waitQuery } from '../../routes/job-queries.ts';
+import { enqueueQuery, listQuery, noQuery, waitQuery } from '../../routes/job-queries.ts';
 import { completedJobExample, resultExample, waitingJobExample } from '../examples.ts';
 import type { Answer, Operation } from '../operation.ts';
+import { quote, quoteExample } from '../quote-schema.ts';
 
 const job = (description: string, example?: unknown): Answer => ({
   description,
@@ -18,7 +19,7 @@ export const enqueueJob: Operation = {
   description:
     'Takes a `question` in plain words, or `request`: any body of OpenAI’s Responses API. The answer ' +
     'comes when the job is stored.',
-  query: waitQuery,
+  query: enqueueQuery,
   headers: z.object({
     'idempotency-key': z
       .string()
@@ -40,11 +41,14 @@ export const enqueueJob: Operation = {
   },
   answers: {
     200: {
-      ...job(
-        'The job, if it finished within `wait`, or the existing job of the idempotency key',
-        completedJobExample,
-      ),
-      headers: location,
+      description:
+        'The job, if it finished within `wait`, or the existing job of the idempotency key; with `quote=1` the quote, ' +
+        'without `location`',
+      content: {
+        schema: z.union([jobView, quote]),
+        examples: { job: completedJobExample, quote: quoteExample },
+      },
+      headers: location.partial(),
     },
     202: { ...job('Enqueued', waitingJobExample), headers: location },
   },
@@ -92,7 +96,7 @@ export const getResult: Operation = {
     },
     202: job('The job, which is not finished yet'),
   },
-  problems: ['job_not_found', 'job_failed', 'job_cancelled', 'redis_unavailable'],
+  problems: ['job_not_found', 'job_failed', 'job_cancelled', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const cancelJob: Operation = {

@@ -44,6 +44,7 @@ export const CREATE_PROBLEMS: NonNullable<Operation['problems']> = [
   'too_many_waiting',
   'too_much_stored',
   'too_many_streams',
+  'answer_damaged',
   'storage_full',
   'redis_unavailable',
 ];
@@ -89,7 +90,7 @@ export const retrieveResponse: Operation = {
   }),
   answers: answered('The response in its current state', events),
   refusals: 'envelope',
-  problems: ['job_not_found', 'too_many_streams', 'redis_unavailable'],
+  problems: ['job_not_found', 'too_many_streams', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const cancelResponse: Operation = {
@@ -98,7 +99,7 @@ export const cancelResponse: Operation = {
   summary: 'Cancel a response, as OpenAI does',
   answers: answered('The cancelled response'),
   refusals: 'envelope',
-  problems: ['invalid_request', 'job_not_found', 'redis_unavailable'],
+  problems: ['invalid_request', 'job_not_found', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const deleteResponse: Operation = {
@@ -114,7 +115,7 @@ export const deleteResponse: Operation = {
     },
   },
   refusals: 'envelope',
-  problems: ['invalid_request', 'job_not_found', 'redis_unavailable'],
+  problems: ['invalid_request', 'job_not_found', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const listInputItems: Operation = {
@@ -141,7 +142,7 @@ export const listInputItems: Operation = {
     },
   },
   refusals: 'envelope',
-  problems: ['job_not_found', 'redis_unavailable'],
+  problems: ['job_not_found', 'answer_damaged', 'redis_unavailable'],
 };
 
 export const listModels: Operation = {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { checkedInput } from '../../../src/errors/input.ts';
+import { timeOptions } from '../../../src/job/fields/times.ts';
 import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/fields/upstream-headers.ts';
 import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
 import { OpenAiError } from '../openai-error.ts';
@@ -21,6 +22,8 @@ export const queueHeaders = z.object({
   'o3q-delay-ms': wholeNumber
     .optional()
     .describe('How long to wait before the request may start, in milliseconds.'),
+  'o3q-needed-by': timeOptions.needed_by,
+  'o3q-on-late': timeOptions.on_late,
   'o3q-again': z
     .enum(['0', '1'])
     .optional()
@@ -79,6 +82,8 @@ export function jobRequestFrom(
     ...(handedOn !== undefined && { upstream_headers: handedOn }),
     ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
     ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
+    ...(options['o3q-needed-by'] !== undefined && { needed_by: options['o3q-needed-by'] }),
+    ...(options['o3q-on-late'] !== undefined && { on_late: options['o3q-on-late'] }),
     ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
   });
 }

@@ -1,5 +1,6 @@
 import { type ExecFileException, execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 let instance: Instance;
@@ -15,8 +16,8 @@ interface Run {
 }
 
 /** Runs a program as a person would, from the top folder, against this file's instance. */
-function run(command: string, args: string[]): Promise<Run> {
-  const env = { PATH: process.env['PATH'], O3Q_URL: instance.url, REDIS_URL: instance.redis.url };
+function run(command: string, args: string[], more: Record<string, string> = {}): Promise<Run> {
+  const env = { PATH: process.env['PATH'], O3Q_URL: instance.url, REDIS_URL: instance.redis.url, ...more };
   return new Promise((resolve) => {
     execFile(command, args, { env, timeout: 20_000 }, (error: ExecFileException | null, stdout, stderr) => {
       resolve({ exitCode: error === null ? 0 : Number(error.code ?? -1), output: `${stdout}${stderr}` });
@@ -46,10 +47,10 @@ test('examples/curl.sh runs and prints the whole result, the events of both rout
   expect(output).toMatch(/^{"id":"resp_[0-9a-f]{32}".*"status":"completed"/m);
 });
 
-/** Returns the first program of a language in docs/DATA-FORMAT.md. */
-function programIn(language: string): string {
+/** Returns a program of a language in docs/DATA-FORMAT.md. @param number counts from 1. */
+function programIn(language: string, number = 1): string {
   const text = readFileSync('docs/DATA-FORMAT.md', 'utf8');
-  return text.split(`\`\`\`${language}\n`)[1]?.split('```')[0] ?? '';
+  return text.split(`\`\`\`${language}\n`)[number]?.split('```')[0] ?? '';
 }
 
 test('the program in docs/DATA-FORMAT.md enqueues a job that is answered', async () => {
@@ -68,4 +69,32 @@ testWithPython('the Python program in docs/DATA-FORMAT.md parses', async () => {
   expect(program).toContain('from bullmq import Queue');
   const parsed = await run('python3', ['-c', 'import ast, sys; ast.parse(sys.argv[1])', program]);
   expect(parsed).toEqual({ exitCode: 0, output: '' });
+});
+
+describe('a program in docs/DATA-FORMAT.md reads compressed data', () => {
+  const context = readFileSync('docs/DATA-FORMAT.md', 'utf8');
+  let id: string;
+  beforeAll(async () => {
+    const body = JSON.stringify({ question: 'What is it?', context });
+    const headers = { 'content-type': 'application/json' };
+    ({ id } = (await (await fetch(`${instance.url}/jobs`, { method: 'POST', headers, body })).json()) as {
+      id: string;
+    });
+  });
+
+  test('in Node', async () => {
+    const args = ['--input-type=module', '--eval', programIn('js', 2)];
+    const ran = await run(process.execPath, args, { JOB_ID: id });
+    expect(ran).toEqual({ exitCode: 0, output: `${context.length}\n` });
+  });
+
+  testWithPython('in Python', async () => {
+    const redis = new Redis(instance.redis.url);
+    const data = (await redis.hget(`o3q:{o3}:${id}`, 'data')) ?? '';
+    redis.disconnect();
+    expect(data).toContain('"gzip":"H4sI');
+    const program = `${programIn('python', 2)}\nimport sys\nprint(len(whole(json.loads(sys.argv[1]))["context"]))`;
+    const ran = await run('python3', ['-c', program, data]);
+    expect(ran).toEqual({ exitCode: 0, output: `${[...context].length}\n` });
+  });
 });

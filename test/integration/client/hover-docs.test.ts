@@ -19,6 +19,17 @@ const PASSED: Record<string, readonly string[]> = {
   'audit/audit': ['AuditQuery'],
 };
 
+/** What an app gets back, in the same form. */
+const RETURNED: Record<string, readonly string[]> = {
+  'job/view': [
+    ...['WaitingJob', 'DelayedJob', 'ActiveJob', 'CompletedJob', 'FailedJob', 'CancelledJob'],
+    ...['JobResult', 'ResultSummary', 'JobError', 'Usage', 'JobPage'],
+  ],
+  'job/event': ['EventsToken'],
+  'usage/report': ['UsageSums', 'UsageRow', 'UsageReport'],
+};
+const DECLARED = [...Object.entries(PASSED), ...Object.entries(RETURNED)];
+
 interface Schema {
   description?: string;
   properties?: Record<string, Schema>;
@@ -36,7 +47,7 @@ function declarations(file: string): string {
 
 /** commentsOf returns the comment of each field of a declared type, in one line; an empty one for none. */
 function commentsOf(type: string): Record<string, string> {
-  const file = Object.keys(PASSED).find((name) => PASSED[name]?.includes(type)) ?? '';
+  const [file = ''] = DECLARED.find(([, types]) => types.includes(type)) ?? [];
   const text = declarations(file);
   const start = text.search(new RegExp(`^export (interface ${type}\\b|type ${type} = )`, 'm'));
   if (start === -1) throw new Error(`expected ${file} to declare ${type}`);
@@ -62,7 +73,7 @@ function descriptionsOf(schema: Schema | undefined): Record<string, string> {
   );
 }
 
-it.each(Object.values(PASSED).flat())('an editor shows a comment for every field of %s', (type) => {
+it.each(DECLARED.flatMap(([, types]) => types))('an editor shows a comment for every field of %s', (type) => {
   const comments = Object.entries(commentsOf(type));
   expect(comments.length).toBeGreaterThan(0);
   expect(comments.filter(([, comment]) => comment === '')).toEqual([]);
@@ -88,4 +99,22 @@ it('the comments of a request are the descriptions of its fields in the OpenAPI 
   expect(commentsOf('UpstreamHeaders')).toEqual(descriptionsOf(responses?.properties?.['upstream_headers']));
   const forms = bulk?.properties?.['jobs']?.items?.anyOf ?? [];
   expect(forms.map(descriptionsOf)).toContainEqual(expect.objectContaining(commentsOf('BulkRequest')));
+});
+
+it('an editor shows a comment for every field of each form of JobEvent', () => {
+  const text = declarations('job/event');
+  const forms = text.slice(text.indexOf('export type JobEvent'), text.indexOf('\n};\n'));
+  const fields = [...forms.matchAll(/(\*\/)?\n +(\w+): /g)];
+  expect(fields.map(([, , name]) => name)).toEqual(
+    expect.arrayContaining(['type', 'number', 'data', 'text', 'attempt', 'reason']),
+  );
+  expect(fields.filter(([, comment]) => comment === undefined)).toEqual([]);
+});
+
+it('the comments of a job and its result are the descriptions of their fields in the OpenAPI document', () => {
+  for (const type of RETURNED['job/view'] ?? []) {
+    const schema = components?.schemas?.[type];
+    if (schema !== undefined) expect(commentsOf(type)).toEqual(descriptionsOf(schema));
+  }
+  expect(components?.schemas).toHaveProperty('CompletedJob.properties.result');
 });

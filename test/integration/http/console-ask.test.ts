@@ -95,6 +95,21 @@ describe('the page Ask', () => {
     });
   });
 
+  it('says when the answer is needed, in UTC without a script, and refuses what is no time', async () => {
+    const fields = { question: 'By then?', act: 'ask' };
+    const answer = await ask({ ...fields, needed_by: '2099-11-30T08:00' });
+    const id = String(answer.headers['location']).split('/').pop() ?? '';
+    expect((await as('alice', 'GET', `/jobs/${id}`)).body).toMatchObject({
+      needed_by: '2099-11-30T08:00:00.000Z',
+    });
+    const quoted = await ask({ ...fields, act: 'quote', needed_by: '2099-11-30T08:00:00.000Z' });
+    expect(quoted.body).toContain('name="needed_by" value="2099-11-30T08:00:00"');
+    expect(await ask({ ...fields, needed_by: HOSTILE })).toMatchObject({
+      status: 400,
+      body: expect.stringMatching(/role="alert">[^<]*needed_by: expected a time/),
+    });
+  });
+
   it('gives a question up when its time has passed', async () => {
     const answer = await ask({ question: 'By when?', give_up_hours: '0.25', act: 'ask' });
     const id = String(answer.headers['location']).split('/').pop() ?? '';

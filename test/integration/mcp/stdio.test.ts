@@ -86,6 +86,9 @@ it('serves the tools to the official client, in both forms of the protocol', asy
     expect(read).toMatchObject({ text: expect.stringContaining(`Over stdio, ${era}?`), isError: false });
     const list = await callTool(client, 'list_o3_tasks', { limit: 1 });
     expect(list.text).toContain(job.id);
+    expect(await reached(instance.url, job.id, 'completed')).toMatchObject({
+      metadata: { agent: 'stdio-agent' },
+    });
     await client.close();
     expect(said()).toBe('');
   }

@@ -131,6 +131,17 @@ it('gives a long answer in parts that end with a line and fit together', async (
   });
 });
 
+it('takes the time when the answer is needed', async () => {
+  const client = await connect();
+  const question = { question: 'By when is this needed?', needed_by: '2099-11-30T08:00:00+01:00' };
+  const { job } = await callTool(client, 'ask_o3', question);
+  expect(await view(job.id)).toMatchObject({ needed_by: '2099-11-30T07:00:00.000Z' });
+  expect(await callTool(client, 'ask_o3', { ...question, needed_by: 'tomorrow' })).toMatchObject({
+    isError: true,
+    text: expect.stringContaining('needed_by: expected a time in ISO 8601'),
+  });
+});
+
 it('joins a repeated question, also of a client that asks twice at once, and buys anew only when told to', async () => {
   const [one, other] = [await connect('pinned'), await connect('legacy')];
   const before = instance.simulator.ledger.totals().purchases;

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { defaultModels, type Models } from '../../../src/config/file.ts';
 import { type JobRequest, parseJobRequest } from '../../../src/job/request.ts';
@@ -65,6 +67,8 @@ async function counted(): Promise<{ waiting: number; bytes: number; jobs: number
   const sumOf = (at: 0 | 1 | 2): number => uses.reduce((sum, use) => sum + use[at], 0);
   return { waiting: sumOf(0), bytes: sumOf(1), jobs: sumOf(2) };
 }
+/** A text that no compression makes much shorter. */
+const randomText = (length: number): string => randomBytes(length).toString('base64').slice(0, length);
 const NOTHING = { waiting: 0, bytes: 0, jobs: 0 };
 
 describe('maxWaiting', () => {
@@ -120,7 +124,7 @@ describe('maxWaiting', () => {
 });
 
 describe('maxStoredMb', () => {
-  const large = (question: string) => later(question, { context: 'x'.repeat(200_000) });
+  const large = (question: string) => later(question, { context: randomText(200_000) });
 
   it('opens again after a deletion, and not after a cancel', async () => {
     const queue = asAlice(openQueue({ maxStoredMb: 1 }));
@@ -137,6 +141,15 @@ describe('maxStoredMb', () => {
     });
     await queue.delete(first);
     await queue.enqueue(large('Six?'));
+  });
+
+  it('counts what is stored of a text that is compressed', async () => {
+    const queue = asAlice(openQueue({ maxStoredMb: 1 }));
+    const context = readFileSync('docs/ARCHITECTURE.md', 'utf8');
+    const { job } = await queue.enqueue(later('Compressed?', { context }));
+    const data = await redis.hstrlen(keysOf('o3q', 'o3').job(job.id), 'data');
+    expect(data).toBeLessThan(context.length * 0.67);
+    expect(await counted()).toEqual({ waiting: 1, bytes: JOB_BYTES + data, jobs: 1 });
   });
 
   it('bounds the number of jobs too, because each counts two kilobytes more than its request', async () => {
@@ -226,7 +239,7 @@ describe('with a worker', () => {
 
   it('a tenant with a budget of a dollar cannot fill Redis with jobs delayed by a year, and others go on', async () => {
     const alice = asAlice(queue);
-    const request = later('Filled?', { context: 'x'.repeat(100_000) });
+    const request = later('Filled?', { context: randomText(100_000) });
     const codes: unknown[] = [];
     for (let calls = 0; calls < 60; calls += 5) {
       const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => alice.enqueue(request)));

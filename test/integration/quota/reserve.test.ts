@@ -55,12 +55,12 @@ const TENANT: TenantConfig = {
 async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> = {}): Promise<void> {
   await redis.flushall();
   published = [];
-  const { o3 } = defaultModels().models;
-  if (o3 === undefined) throw new Error('a model o3 was expected');
-  const models = { o3: { ...o3, ...model } };
+  const { models: known, compressAboveKb } = defaultModels();
+  if (known['o3'] === undefined) throw new Error('a model o3 was expected');
+  const models = { o3: { ...known['o3'], ...model } };
   const tenants = { alice: { ...TENANT, ...alice } };
   app = new InstanceQueue({ redisUrl: server.url, models, tenants });
-  queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants }, () => {});
+  queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants, compressAboveKb }, () => {});
   quotas = createQuotas(redis, 'o3q');
   tenantQuotas = createTenantQuotas(redis, 'o3q');
   const usage = createUsageStore(redis, 'o3q', ['o3']);

@@ -1,5 +1,6 @@
 import { APIError, type OpenAI } from 'openai';
 import { eventually } from '../../support/eventually.ts';
+import { call } from '../../support/http/http-calls.ts';
 import { openSdk, reachedStatus, replayOf } from '../../support/openai/sdk.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -44,6 +45,19 @@ describe('a background response', () => {
     expect(done.output_text).toContain('Background?');
     expect(done.usage?.total_tokens).toBeGreaterThan(0);
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
+  });
+
+  it('says in headers when its answer is needed', async () => {
+    const headers = { 'O3Q-Needed-By': '2099-11-30T08:00:00+01:00', 'O3Q-On-Late': 'wait' };
+    const body = { model: 'o3', input: 'By then?', background: true };
+    const { id } = await client.responses.create(body, { headers });
+    const { body: job } = await call(instance.url, 'GET', `/jobs/${id}`);
+    expect(job).toMatchObject({ needed_by: '2099-11-30T07:00:00.000Z' });
+    for (const wrong of [{ 'O3Q-Needed-By': 'tomorrow' }, { 'O3Q-On-Late': 'wait' }]) {
+      expect(await refusalOf(client.responses.create(body, { headers: wrong }))).toMatchObject({
+        status: 400,
+      });
+    }
   });
 
   it('continues a previous response under the id that the upstream knows', async () => {

@@ -1,3 +1,5 @@
+import { O3Client } from '../../../src/client/o3-client.ts';
+import type { Quote } from '../../../src/usage/quote.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
 import { type Answer, call } from '../../support/http/http-calls.ts';
 import { refusal } from '../../support/openai/scripted-upstream.ts';
@@ -89,6 +91,60 @@ describe('POST /v1/responses/input_tokens', () => {
       status: 404,
       body: { error: { code: 'model_not_found', param: 'model' } },
     });
+  });
+});
+
+describe('a quote', () => {
+  const asked = { model: 'o3', request: { input: 'Why is it blue?', max_output_tokens: 1000 } };
+  const IN_8H = { background_options: { completion_window: '8h' } };
+  const inHours = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString();
+
+  it('says what a job would cost in each completion window, and stores and buys nothing', async () => {
+    const client = new O3Client({ url: instance.url, apiKey: KEYS.alice });
+    const before = [instance.simulator.ledger.entries().length, (await client.list()).jobs.length];
+    const { input_tokens: counted } = await sdkOf('alice').responses.inputTokens.count(asked.request);
+    const quote = await client.quote({ ...asked, needed_by: inHours(12) });
+    const most = counted * 2000 + 1000 * 8000;
+    const likely = counted * 2000 + quote.output_tokens * 8000;
+    expect(quote).toMatchObject({
+      ...{ model: 'o3', upstream_model: 'o3', input_tokens: counted, input_basis: 'counted by the upstream' },
+      ...{ is_long_input: false, most_output_tokens: 1000, completion_window: '8h' },
+      windows: [
+        { completion_window: 'soonest', discount: 0, saved_usd: 0 },
+        { completion_window: '2h', discount: 0.3, answer_by: expect.any(String) },
+        { completion_window: '8h', discount: 0.4, answer_by: expect.any(String) },
+      ],
+    });
+    const nano = (usd: number | null | undefined) => Math.round((usd ?? Number.NaN) * 1e9);
+    expect(quote.windows.map(({ most_usd }) => nano(most_usd))).toEqual([most, most * 0.7, most * 0.6]);
+    expect(quote.windows.map((each) => nano(each.expected_usd) + nano(each.saved_usd))).toEqual([
+      ...[likely, likely, likely],
+    ]);
+    expect([quote.expected_usd, quote.most_usd]).toEqual([
+      ...[quote.windows[2]?.expected_usd, quote.windows[2]?.most_usd],
+    ]);
+    expect([instance.simulator.ledger.entries().length, (await client.list()).jobs.length]).toEqual(before);
+  });
+
+  it.each<[string, number, object, string, string[]]>([
+    ['12 hours', 12, {}, '8h', ['soonest', '2h', '8h']],
+    ['3 hours', 3, {}, '2h', ['soonest', '2h', '8h']],
+    ['an hour', 1, {}, 'soonest', ['soonest', '2h', '8h']],
+    ['12 hours in another tier, which has no windows', 12, { service_tier: 'flex' }, 'soonest', ['soonest']],
+    ['an hour, and names a window', 1, IN_8H, '8h', ['soonest', '2h', '8h']],
+  ])('of a job that is needed in %s chooses a window', async (_what, hours, more, window, offered) => {
+    const request = { ...asked, request: { ...asked.request, ...more }, needed_by: inHours(hours) };
+    const { status, body } = await post('alice', '/jobs?quote=1', request);
+    expect({ status, body }).toMatchObject({ status: 200, body: { completion_window: window } });
+    expect((body as Quote).windows.map(({ completion_window: name }) => name)).toEqual(offered);
+  });
+
+  it('is refused as the job itself would be', async () => {
+    for (const [body, code] of [
+      [{ question: '' }, 'invalid_request'],
+      [{ question: 'Why?', model: 'gpt-2' }, 'unknown_model'],
+    ] as const)
+      expect(await post('alice', '/jobs?quote=1', body)).toMatchObject({ status: 400, body: { code } });
   });
 });
 
@@ -190,6 +246,22 @@ describe('a producer with another upstream', () => {
     });
     expect(seen).toHaveLength(1);
     expect(seen[0]).toMatchObject({ path: `/responses/${path}?api-version=preview` });
+  });
+
+  it('cannot count is asked once for quotes, which then estimate', async () => {
+    const { url, seen } = await startScripted(json(404, { detail: 'Not Found' }));
+    const producerUpstream = { apiKey: 'sk-of-the-producer-1234', baseUrl: url };
+    const { redis, models } = instance;
+    const other = await startInstance({ redis, models, workers: 0, producerUpstream });
+    try {
+      for (const _ of [1, 2])
+        expect(await call(other.url, 'POST', '/jobs?quote=1', { body: { question: 'Why?' } })).toMatchObject({
+          body: { input_basis: 'estimated from the length of the text', most_usd: null },
+        });
+      expect(seen.map(({ path }) => path)).toEqual(['/responses/input_tokens']);
+    } finally {
+      await other.stop();
+    }
   });
 
   it('passes the upstream’s answers and refusals on, and hides its own key', async () => {

@@ -88,6 +88,7 @@ async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
       id: job.id ?? '',
       lockToken,
       lockMs: 60_000,
+      compression: o3.compression,
       jobCreatedAt: job.timestamp,
       tenant: undefined,
       usageKey: (day) => usageKey('o3q', o3.model, day),

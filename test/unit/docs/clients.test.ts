@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { CASES, CLIENTS, cutsOf } from '../../support/openai/client-cases.ts';
 
-const { dependencies } = JSON.parse(readFileSync('test/support/openai-clients/package.json', 'utf8')) as {
-  dependencies: Record<string, string>;
-};
+const { dependencies } = manifest('openai-clients');
+
+function manifest(folder: string): { dependencies: Record<string, string> } {
+  return JSON.parse(readFileSync(`test/support/${folder}/package.json`, 'utf8'));
+}
 
 test('docs/CLIENTS.md lists the clients that v1/clients runs: version, APIs and what each does', () => {
   const page = readFileSync('docs/CLIENTS.md', 'utf8');
@@ -33,4 +35,18 @@ test('docs/CLIENTS.md lists the clients that v1/clients runs: version, APIs and 
   });
   expect(rows).toEqual(tested);
   expect(page).toContain(`\`ai\` is tried in version ${dependencies['ai']}.`);
+});
+
+test('docs/AGENTS.md lists the clients that mcp/clients runs, in their versions', () => {
+  const page = readFileSync('docs/AGENTS.md', 'utf8');
+  const rows = [...page.matchAll(/^\| `([^`]+)` \| (\d+\.\d+\.\d+) \|/gm)].map(([, name, version]) => [
+    name,
+    version,
+  ]);
+  // What the programs use beside the clients.
+  const helpers = ['@langchain/core', 'openai', 'zod'];
+  const clients = Object.entries(manifest('mcp-clients').dependencies).filter(
+    ([name]) => !helpers.includes(name),
+  );
+  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(clients));
 });

@@ -52,6 +52,8 @@ describe('Dockerfile', () => {
     const copied = sourcesOf(build);
     expect(copied).toEqual(expect.arrayContaining([...buildSettings.include, 'tsconfig.build.json']));
     expect(copied).toContain(buildSettings.extends.replace('./', ''));
+    const used = manifest.scripts.build.match(/tsconfig\.\w+\.json|scripts(?=\/)/g) ?? [];
+    expect(copied).toEqual(expect.arrayContaining(used));
     expect(valuesOf(build, 'RUN')).toEqual(['npm ci --ignore-scripts', 'npm run build']);
   });
 
