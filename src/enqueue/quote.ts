@@ -4,6 +4,7 @@ import {
   COMPLETION_WINDOWS,
   type CompletionWindow,
   discountOf,
+  mayHaveWindows,
   WINDOW_MS,
   windowFor,
   windowNamed,
@@ -70,14 +71,15 @@ export async function quoteFor(
       answer_by: isKnown ? new Date(answerAt).toISOString() : null,
     };
   };
-  const offered = isStandard(tier) ? completionWindows : {};
+  const hasWindows = mayHaveWindows(queue.config, upstreamModel) && queue.config.background !== 'never';
+  const offered = hasWindows && isStandard(tier) ? completionWindows : {};
   const soonest = quoted('soonest');
-  const known = windowNamed(asked);
+  const named = hasWindows ? asked : undefined;
+  const known = windowNamed(named);
   const windows = COMPLETION_WINDOWS.filter(
     (window) => window !== 'soonest' && (offered[window] !== undefined || window === known),
   );
-  const chosen =
-    asked ?? (by === undefined ? 'soonest' : windowFor({ leftMs: by - sentAt, offered: offered }));
+  const chosen = named ?? (by === undefined ? 'soonest' : windowFor({ leftMs: by - sentAt, offered }));
   const all = [soonest, ...windows.map(quoted)];
   const { expected_usd, most_usd } = all.find((each) => each.completion_window === chosen) ?? soonest;
   return {

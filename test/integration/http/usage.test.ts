@@ -31,6 +31,7 @@ describe('the usage of two models by two tenants', () => {
     const { o3 } = models;
     if (o3 === undefined) throw new Error('expected o3');
     instance = await startInstance({
+      simulator: { windowModels: ['o3'] },
       models: { ...rest, models: { o3, 'gpt-5': { ...o3, upstream: 'gpt-5' } } },
       keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
     });
@@ -78,13 +79,32 @@ describe('the usage of two models by two tenants', () => {
     return asking('bob').wait(failed.id);
   }
 
+  async function inWindow(): Promise<JobView> {
+    const client = asking('alice');
+    const { id } = await client.enqueue({
+      request: {
+        input: 'Why so cheap?',
+        background_options: { completion_window: '8h' },
+        metadata: { tenant: 'alice', sim: 'window_early' },
+      },
+    });
+    return client.wait(id);
+  }
+
+  const bought = (id: string) =>
+    eventually(async () => {
+      expect(await asking('alice').get(id)).toMatchObject({
+        ...{ status: 'active', upstream_id: expect.any(String) },
+      });
+    });
+
   async function cancelled(): Promise<JobView> {
     const client = asking('alice');
-    const metadata = { sim_think_ms: '60000', tenant: 'alice' };
-    const { id } = await client.enqueue({ question: 'For ever?', metadata });
-    await eventually(async () => {
-      expect(await client.get(id)).toMatchObject({ status: 'active', upstream_id: expect.any(String) });
+    const window = { background_options: { completion_window: '8h' } };
+    const { id } = await client.enqueue({
+      request: { input: 'For ever?', ...window, metadata: { tenant: 'alice' } },
     });
+    await bought(id);
     await client.cancel(id);
     return client.wait(id);
   }
@@ -101,6 +121,7 @@ describe('the usage of two models by two tenants', () => {
       finishedIn('flex', 'bob', 'o3', { sim_tier: 'default' }),
       finished('bob', 'Once more?', { metadata: { sim: 'failed', sim_times: '1' } }),
       failedAndRetried(),
+      inWindow(),
     ]);
   }
 
@@ -112,10 +133,10 @@ describe('the usage of two models by two tenants', () => {
 
   it('equals the bill to the nano-dollar: by tenant, by model, by day and by job', async () => {
     const jobs = await everything();
-    expect(jobs.map(({ status }) => status)).toEqual(Array(8).fill('completed'));
+    expect(jobs.map(({ status }) => status)).toEqual(Array(9).fill('completed'));
     const admin = asking('admin');
     const firstBill = billOf(entriesOf());
-    expect(firstBill).toMatchObject({ requests: 10, unpriced: 2 });
+    expect(firstBill).toMatchObject({ requests: 11, unpriced: 2, savedNano: expect.any(Number) });
     const report = await admin.usage(range);
     expect(billIn(report.total)).toEqual(firstBill);
     for (const { tenant, model, ...sums } of report.rows)
@@ -126,12 +147,13 @@ describe('the usage of two models by two tenants', () => {
       expect(billIn(sums)).toEqual(billOf(entriesOf(undefined, model)));
 
     // A job's own sum is that of all it ever bought, whether or not it was for the answer.
-    for await (const { id, cost_usd: cost } of admin.jobs()) {
+    for await (const { id, cost_usd: cost, saved_usd: saved } of admin.jobs()) {
       const job = jobs.find((each) => each.id === id);
       const bought = entriesOf().filter(
         ({ question, metadata }) => question === job?.question && metadata['tenant'] === job.tenant,
       );
-      expect(Math.round((cost ?? 0) * 1e9)).toBe(billOf(bought).nano);
+      const { nano, savedNano } = billOf(bought);
+      expect([cost, saved].map((usd) => Math.round((usd ?? 0) * 1e9))).toEqual([nano, savedNano]);
     }
 
     // What was booked until now was ten days ago.
@@ -199,14 +221,15 @@ describe('the usage of two models by two tenants', () => {
 
   it('has an estimate for a response that was cancelled, and for one whose usage is not reported', async () => {
     const before = (await asking('alice').usage(range)).total;
-    expect(before).toMatchObject({ estimated_requests: 0, estimated_usd: 0 });
+    // The reply to the job in a completion window has not confirmed its price.
+    expect(before.estimated_requests).toBe(1);
     const jobs = [
       await finished('alice', 'What for?', { metadata: { sim: 'usage_null' } }),
       await cancelled(),
     ];
     const after = await eventually(async () => {
       const { total } = await asking('alice').usage(range);
-      expect(total.estimated_requests).toBe(2);
+      expect(total.estimated_requests).toBe(3);
       return total;
     });
     expect(after.unpriced_requests).toBe(before.unpriced_requests);
@@ -217,7 +240,17 @@ describe('the usage of two models by two tenants', () => {
       { status: 'cancelled', cost_estimated: true, usage: null },
     ]);
     const cost = views.reduce((sum, view) => sum + (view.cost_usd ?? 0), 0);
-    expect(after.estimated_usd).toBeCloseTo(cost, 9);
+    expect(after.estimated_usd).toBeCloseTo(before.estimated_usd + cost, 9);
     expect(after.cost_usd).toBeCloseTo((before.cost_usd ?? 0) + cost, 9);
+    const [, { id, cost_usd, list_usd, saved_usd }] = views as [JobView, JobView];
+    expect(saved_usd).toBeCloseTo(0.4 * (list_usd ?? 0), 9);
+    expect(after.saved_usd).toBeCloseTo(before.saved_usd + (saved_usd ?? 0), 9);
+
+    // A retry by hand keeps what was spent and saved before it.
+    await asking('alice').retry(id);
+    await bought(id);
+    expect(await asking('alice').get(id)).toMatchObject({ cost_usd, list_usd, saved_usd });
+    await asking('alice').cancel(id);
+    await asking('alice').wait(id);
   });
 });
