@@ -1,9 +1,7 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
-import { discountOf } from '../src/job/completion-window.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
-import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-failure.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -23,11 +21,12 @@ import {
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import { estimateOf, estimateOfCreate, type PurchaseEvent } from './attempt/purchase.ts';
+import type { PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
+import { createBullmqEnds } from './maintenance/bullmq-ends.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
@@ -73,16 +72,16 @@ export interface ModelWorkerOptions {
 const MOST_RECOVERIES = 10;
 
 /** ModelWorker is a worker of one model. */
-export interface ModelWorker extends QueueWorker, ServedModel {}
+export interface ModelWorker extends QueueWorker, ServedModel {
+  /** Records the ends of jobs that BullMQ has failed, and whose worker died before it recorded them. */
+  recordEnds(): Promise<void>;
+}
 
 /**
  * How long a worker may need to take a job back after it has noticed that the lock is lost, in milliseconds.
  * BullMQ renews a lock before half of the lock's life is over.
  */
 const TAKE_BACK_MS = 1000;
-
-/** How many characters of a child's reason the failure of its parent quotes. */
-const LONGEST_CHILD_REASON = 1000;
 
 /** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
@@ -195,30 +194,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await cancelJob(actors, { queue, bullId: id, reading });
   };
 
-  /**
-   * BullMQ fails a job by itself when the job was recovered too often, when its child with
-   * `failParentOnFailure` failed, or when our own code broke. This function then writes the failure into the
-   * run record. The worker that followed the response is gone. A response that was running was bought, so its
-   * estimated usage is booked. So is that of a create whose outcome is unknown.
-   */
-  const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
-    const writer = writerOf(job, '');
-    const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
-    const discount = discountOf(record.completionWindow, config.completionWindows);
-    const known = { ...record, data: job.data, upstreamModel, prices: options.prices, discount };
-    const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
-    const estimate =
-      upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
-    const spent = { responseId: undefined, usage: null, cost: null, estimate };
-    const childKey = failedChildKey(message);
-    // The child may be in a queue that is not ours, whose keys this worker may not read.
-    const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));
-    await writer.finish({
-      status: 'failed',
-      error: bullmqError(message, childReason?.slice(0, LONGEST_CHILD_REASON)),
-      spent: upstreamId === undefined && !isUncertain ? null : spent,
-    });
-  };
+  const ends = createBullmqEnds({ ...options, writerOf, logger });
 
   const bullmq = {
     connection: redis,
@@ -269,12 +245,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       endIfCancelled(job).catch(onError);
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
-    endForBullmq(job, error).catch(onError);
+    ends.record(job, error).catch(onError);
     reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {
     queue,
+    recordEnds: ends.recordAll,
     workerId: worker.id,
     slots: options.concurrency,
     mostRecoveries: MOST_RECOVERIES,
