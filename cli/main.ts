@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
+import type { Command } from 'commander';
 import { O3Client } from '../src/client/o3-client.ts';
 import { printable } from '../src/client/terminal-text.ts';
 import { readClientConfig } from '../src/config/client.ts';
@@ -10,8 +11,8 @@ import type { CommandContext } from './command-context.ts';
 import { openBrowser } from './console-page.ts';
 import { createTerminal } from './display/terminal.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
-import { registerProcessCommands } from './processes/commands.ts';
-import { createProgram, registerCompletion } from './program.ts';
+import { registerMcpCommand } from './processes/mcp.ts';
+import { rootCommand } from './root-command.ts';
 
 const output = createTerminal(process.stdout);
 const notices = createTerminal(process.stderr);
@@ -58,9 +59,7 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   // A variable that the environment sets wins over the file.
   if (existsSync('.env')) readEnvFile('.env');
-  const program = createProgram(context, ownVersion());
-  registerProcessCommands(program, context);
-  await registerCompletion(program, context);
+  const program = process.argv[2] === 'mcp' ? mcpProgram() : await wholeProgram();
   await program.parseAsync();
 } catch (error: unknown) {
   const failure = failureFrom(error);
@@ -71,4 +70,25 @@ try {
   // Not `process.exitCode`: a part of an instance that could not be closed would keep the process alive for
   // ever.
   process.exit(failure?.exitCode ?? EXIT.failed);
+}
+
+/**
+ * mcpProgram has `o3q mcp` alone. An agent waits for it to start, and the other commands take a fifth of the
+ * time: 0.08 s of 0.43 s.
+ */
+function mcpProgram(): Command {
+  const program = rootCommand(ownVersion());
+  registerMcpCommand(program, context);
+  return program;
+}
+
+async function wholeProgram(): Promise<Command> {
+  const [{ createProgram, registerCompletion }, { registerProcessCommands }] = await Promise.all([
+    import('./program.ts'),
+    import('./processes/commands.ts'),
+  ]);
+  const program = createProgram(context, ownVersion());
+  registerProcessCommands(program, context);
+  await registerCompletion(program, context);
+  return program;
 }

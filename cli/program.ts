@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
 import { registerAskCommand } from './commands/ask.ts';
@@ -14,23 +14,14 @@ import { registerUsageCommand } from './commands/usage.ts';
 import { registerWatchCommand } from './commands/watch.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
 import { registerMcpCommand } from './processes/mcp.ts';
+import { rootCommand } from './root-command.ts';
 import { registerSelectionCommands } from './selection/commands.ts';
 
 /**
  * createProgram makes the commands that talk to an instance; the entry point adds the commands that run one.
  */
 export function createProgram(context: CommandContext, version: string): Command {
-  const program = new Command('o3q')
-    .description('A durable background queue for slow, expensive model calls.')
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help; `o3q COMMAND --help` describes a command')
-    // Errors are thrown to the entry point, which alone ends the process. Set before the commands, which
-    // inherit it.
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'o3q: ')) })
-    .showHelpAfterError('Add --help to a command to see its arguments and options.')
-    .addHelpText('after', EXAMPLES)
-    .addHelpText('after', EXIT_CODES_HELP);
+  const program = rootCommand(version).addHelpText('after', EXAMPLES).addHelpText('after', EXIT_CODES_HELP);
   registerAskCommand(program, context);
   registerStatusCommand(program, context);
   registerResultCommand(program, context);

@@ -1,14 +1,8 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ModelConfig } from '../src/config/file.ts';
 import type { GiveBackTarget, QueuedJob } from '../src/fair-queue/fair-queue.ts';
-import { discountOf } from '../src/job/completion-window.ts';
 import { optionsFrom } from '../src/job/stored-options.ts';
-import { bullmqError, failedChildKey } from '../src/model-queue/bullmq-failure.ts';
-import type { RedisClient } from '../src/redis/connection.ts';
-import type { RunRecordWriter } from '../src/run/writer.ts';
-import type { PriceList } from '../src/usage/price.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import { estimateOf, estimateOfCreate } from './attempt/purchase.ts';
 
 /** tenantOf returns the tenant of a job; '' for none. */
 export function tenantOf(job: Job): string {
@@ -81,46 +75,4 @@ export function settle(outcome: Outcome): unknown {
       throw new Error(`unknown outcome ${JSON.stringify(never)}`);
     }
   }
-}
-
-/** How many characters of a child's reason the failure of its parent quotes. */
-const LONGEST_CHILD_REASON = 1000;
-
-/**
- * writeEndOfBullmq writes into the record of a run that BullMQ has failed its job by itself: the job was
- * recovered too often, its child with `failParentOnFailure` failed, or our own code broke. The worker that
- * followed the response is gone. A response that was running was bought, so its estimated usage is booked. So
- * is that of a create whose outcome is unknown.
- */
-export async function writeEndOfBullmq(
-  { message }: Error,
-  { data }: Job,
-  {
-    redis,
-    config,
-    writer,
-    prices,
-    isSimulated,
-  }: {
-    redis: RedisClient;
-    config: ModelConfig;
-    writer: RunRecordWriter;
-    prices: PriceList;
-    isSimulated: boolean;
-  },
-): Promise<void> {
-  const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
-  const discount = discountOf(record.completionWindow, config.completionWindows);
-  const known = { ...record, data, upstreamModel, prices, discount };
-  const isUncertain = record.purchaseMark !== undefined && !isSimulated;
-  const estimate = upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
-  const spent = { responseId: undefined, usage: null, cost: null, estimate };
-  const childKey = failedChildKey(message);
-  // The child may be in a queue that is not ours, whose keys this worker may not read.
-  const childReason = childKey && (await redis.hget(childKey, 'failedReason').catch(() => null));
-  await writer.finish({
-    status: 'failed',
-    error: bullmqError(message, childReason?.slice(0, LONGEST_CHILD_REASON)),
-    spent: upstreamId === undefined && !isUncertain ? null : spent,
-  });
 }

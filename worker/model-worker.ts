@@ -22,18 +22,11 @@ import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
-import {
-  attemptsOf,
-  giveBackTarget,
-  queuedJobOf,
-  RecordedEnd,
-  settle,
-  tenantOf,
-  writeEndOfBullmq,
-} from './bullmq-job.ts';
+import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
+import { createBullmqEnds } from './maintenance/bullmq-ends.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
@@ -79,7 +72,10 @@ export interface ModelWorkerOptions {
 const MOST_RECOVERIES = 10;
 
 /** ModelWorker is a worker of one model. */
-export interface ModelWorker extends QueueWorker, ServedModel {}
+export interface ModelWorker extends QueueWorker, ServedModel {
+  /** Records the ends of jobs that BullMQ has failed, and whose worker died before it recorded them. */
+  recordEnds(): Promise<void>;
+}
 
 /**
  * How long a worker may need to take a job back after it has noticed that the lock is lost, in milliseconds.
@@ -202,11 +198,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await cancelJob(actors, { queue, bullId: id, reading });
   };
 
-  const endForBullmq = (job: Job, error: Error): Promise<void> =>
-    writeEndOfBullmq(error, job, {
-      ...{ redis, config, writer: writerOf(job, ''), prices: options.prices },
-      isSimulated: options.upstream.isSimulated(),
-    });
+  const ends = createBullmqEnds({ ...options, writerOf, logger });
 
   const bullmq = {
     connection: redis,
@@ -258,12 +250,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       endIfCancelled(job).catch(onError);
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
-    endForBullmq(job, error).catch(onError);
+    ends.record(job, error).catch(onError);
     reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {
     queue,
+    recordEnds: ends.recordAll,
     workerId: worker.id,
     slots: options.concurrency,
     mostRecoveries: MOST_RECOVERIES,

@@ -199,6 +199,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
         [queue.keys.deletions, () => drainDeletions(queue, deletions)],
         [queue.keys.estimates, () => drainEstimates(queue, estimates)],
       ]),
+      // No message comes of such an end: the worker that would have sent it is dead.
+      ...queues.map(({ keys }, i): [string, () => Promise<void>] => [
+        keys.queue('failed'),
+        async () => modelWorkers[i]?.recordEnds(),
+      ]),
     ]),
     onError,
   );

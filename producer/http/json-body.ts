@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import express, { type Request, type RequestHandler, type Response } from 'express';
+import { createSemaphore } from '../../src/async/semaphore.ts';
 import { parseExact } from '../../src/job/exact-json.ts';
 import { callerOf } from '../access/caller.ts';
 import { type BodyMemory, bodyRoom, createBodyMemory, type HeldMemory } from './body-memory.ts';
@@ -14,7 +15,7 @@ export interface JsonBodies {
    */
   readonly read: RequestHandler;
   /**
-   * drop forgets the body of a request, and gives back its memory. Call it when the handler does not need the
+   * drop forgets the body of a request, gives back its memory, and lets the next heavy body be parsed. Call it when the handler does not need the
    * body any more. Otherwise that happens at the end of the answer, which may be minutes later.
    */
   drop(request: Request): void;
@@ -29,8 +30,16 @@ export interface JsonBodiesOptions {
   waitMs?: number;
   /** How long a large body may take without regard to its pace, in milliseconds. Default 10,000. */
   graceMs?: number;
+  /** How long the heaviest bodies wait for one of them at most, in milliseconds. Default 1000. */
+  turnMs?: number;
 }
 
+/**
+ * Bodies of this many bytes and more are parsed and stored one after the other, with a rest between two as
+ * long as the first one took. Otherwise each of the turns of the event loop that a small request needs would
+ * last for a step (0.05 s for 10 MB) of all of them, and Redis would read all of them before a small one.
+ */
+const HEAVY_BYTES = 1024 ** 2;
 /** Bodies of up to this many bytes do not wait for memory. Most requests are much smaller. */
 const SMALL_BYTES = 100 * 1024;
 /**
@@ -49,9 +58,26 @@ export function createJsonBodies({
   memory = createBodyMemory(bodyRoom(mostBytes)),
   waitMs = 10_000,
   graceMs = 10_000,
+  turnMs = 1000,
 }: JsonBodiesOptions): JsonBodies {
   const readBytes = express.raw({ type: 'application/json', limit: mostBytes });
-  const held = new WeakMap<Request, HeldMemory>();
+  const held = new WeakMap<Request, HeldBody>();
+  const turns = createSemaphore(1);
+
+  /** @returns what ends the turn; undefined when the connection closed first. */
+  const takeTurn = async (gone: AbortSignal): Promise<(() => void) | undefined> => {
+    if (!(await turns.acquire(gone))) return undefined;
+    const begunAt = performance.now();
+    let isOver = false;
+    const end = (): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      setTimeout(() => turns.release(), performance.now() - begunAt).unref();
+    };
+    const timer = setTimeout(end, turnMs);
+    return end;
+  };
 
   const parse: RequestHandler = (request, response, next) => {
     readBytes(request, response, (error?: unknown) => {
@@ -67,11 +93,16 @@ export function createJsonBodies({
         }
         next(flaw);
       };
-      const room = held.get(request);
-      if (room === undefined) return finish();
-      room.shrink(body.length);
+      const mine = held.get(request);
+      if (mine === undefined) return finish();
+      mine.room.shrink(body.length);
       // Each step with a body of 50 MB takes a tenth of a second. Other requests are answered between them.
-      setImmediate(finish);
+      if (body.length < HEAVY_BYTES) return void setImmediate(finish);
+      void takeTurn(mine.gone).then((endTurn) => {
+        if (endTurn === undefined) return;
+        mine.endTurn = endTurn;
+        setImmediate(finish);
+      });
     });
   };
 
@@ -94,8 +125,9 @@ export function createJsonBodies({
         { headers: { 'retry-after': String(RETRY_MS / 1000), 'retry-after-ms': String(RETRY_MS) } },
       );
     }
-    held.set(request, room);
-    response.once('close', () => room.release());
+    const mine: HeldBody = { room, gone: given.signal, endTurn: () => {} };
+    held.set(request, mine);
+    response.once('close', () => release(mine));
     const pace = watchPace(request, graceMs, () => {
       next(
         new HttpProblem(
@@ -122,9 +154,24 @@ export function createJsonBodies({
     },
     drop(request) {
       request.body = undefined;
-      held.get(request)?.release();
+      const mine = held.get(request);
+      if (mine !== undefined) release(mine);
     },
   };
+}
+
+/** HeldBody is a large body that is read, parsed or used. */
+interface HeldBody {
+  readonly room: HeldMemory;
+  /** Aborts when the connection has closed. */
+  readonly gone: AbortSignal;
+  /** Lets the next heavy body be parsed, after a rest. */
+  endTurn: () => void;
+}
+
+function release({ room, endTurn }: HeldBody): void {
+  room.release();
+  endTurn();
 }
 
 /**

@@ -259,3 +259,22 @@ putIntoOutbox()
 return status
 `,
 });
+
+/**
+ * findUnrecordedEnds finds the jobs in BullMQ's set of failed jobs, `failed`, whose record has no final
+ * status. It looks at those that ended between `endedFrom` and `endedUntil` (ms): at most `most` of them, after the
+ * first `offset`. Returns how many it has looked at, then the ids.
+ */
+export const findUnrecordedEnds = defineScript({
+  name: 'ends.unrecorded',
+  keys: ['failed'],
+  args: ['endedFrom', 'endedUntil', 'offset', 'most', 'runPrefix'],
+  lua: /* lua */ `
+local ids = redis.call('ZRANGEBYSCORE', failed, endedFrom, endedUntil, 'LIMIT', offset, most)
+local reply = { #ids }
+for _, id in ipairs(ids) do
+  if redis.call('HEXISTS', runPrefix .. id, 'status') == 0 then reply[#reply + 1] = id end
+end
+return reply
+`,
+});

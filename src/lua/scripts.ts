@@ -13,7 +13,7 @@ import { quotaExpect, quotaSnapshot } from './quota/quota.ts';
 import { quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
-import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { appendToEventLog, beginRun, findUnrecordedEnds, finishRun, saveRun } from './run.ts';
 import {
   endActionPart,
   finishActionScript,
@@ -35,7 +35,16 @@ export const SCRIPTS: readonly Script[] = [
   ...[dispatchFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, retryJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
-  ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
+  ...[
+    beginRun,
+    saveRun,
+    appendToEventLog,
+    finishRun,
+    findUnrecordedEnds,
+    markPurchase,
+    storePurchase,
+    claimPurchase,
+  ],
   ...[quotaExpect, quotaReserve, quotaSnapshot],
   ...[quotaAdvance, quotaGiveBack, quotaReport, quotaResume],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],

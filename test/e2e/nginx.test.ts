@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
 import { O3Client } from '../../src/client/o3-client.ts';
+import { callTool, connectMcp, type Told } from '../support/http/mcp-clients.ts';
 import { sayMissing } from '../support/process/apt-package.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
 import { NGINX, type Nginx, nginxOrInstall, startNginx } from '../support/process/nginx.ts';
@@ -120,6 +121,28 @@ describeInChromium('an instance under a path, behind the nginx of the documentat
     expect(complaints).toEqual([]);
     expect(proxy.accessLog()).toContain(`/o3q/jobs/${id}/events/token `);
     expect(proxy.accessLog()).not.toContain('token=');
+  });
+
+  it('tells an agent over MCP how its wait goes while it goes', async () => {
+    const agent = await connectMcp(url, { key: ADMIN });
+    const { id } = await client.enqueue({
+      question: 'Who stops this?',
+      metadata: { sim_think_ms: '3600000' },
+    });
+    let cancelled: Promise<Told> | undefined;
+    const waited = await callTool(
+      agent,
+      'get_o3_result',
+      { id, wait_s: 50 },
+      {
+        onprogress: () => {
+          cancelled ??= callTool(agent, 'cancel_o3', { id });
+        },
+      },
+    );
+    expect(waited).toMatchObject({ isError: true, text: expect.stringContaining(`${id} was cancelled`) });
+    expect(await cancelled).toMatchObject({ isError: false });
+    await agent.close();
   });
 
   it('keeps a foreground call alive for longer than nginx waits for a byte', async () => {

@@ -47,6 +47,15 @@ describe('an instance under a path', () => {
       expect(await send('GET', `${prefix}/livez`)).toMatchObject({ status: 200 });
       expect(await send('GET', `${prefix}/jobs?limit=1`, { headers: KEY })).toMatchObject({ status: 200 });
       expect(await send('GET', `${prefix}/v1/models`, { headers: KEY })).toMatchObject({ status: 200 });
+      const agent = { ...KEY, accept: 'application/json, text/event-stream' };
+      const ping = { jsonrpc: '2.0', id: 1, method: 'ping' };
+      expect(await send('POST', `${prefix}/mcp`, { body: ping, headers: agent })).toMatchObject({
+        status: 200,
+      });
+      expect(await send('POST', `${prefix}/mcp`, { body: '{"jsonrpc": ', headers: agent })).toMatchObject({
+        status: 400,
+        body: { jsonrpc: '2.0', error: { code: -32700 } },
+      });
     }
     expect(await send('GET', BASE, { headers: session })).toMatchObject({ status: 200 });
     expect(await send('GET', `${BASE}?x`, { headers: session })).toMatchObject({ status: 200 });

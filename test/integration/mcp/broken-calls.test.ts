@@ -51,13 +51,22 @@ async function anotherProducer({ redis, models }: Instance): Promise<Producer> {
   return producer;
 }
 
-it('cancel_o3 stops the response at the upstream, and the next question is bought anew, once for all', async () => {
+it('an answer may outlast many waits; cancel_o3 stops its response, and the next question is bought anew, once', async () => {
   const client = await connect(slow.url);
   const { ledger } = slow.simulator;
   const question = { question: 'Is this worth an hour?' };
   const { job } = await callTool(client, 'ask_o3', question);
   await reached(slow.url, job.id, 'active');
   await eventually(() => expect(ledger.totals()).toMatchObject({ purchases: 1, running: 1 }));
+  // As minutes of an answer in several calls of 50 s.
+  for (let wait = 1; wait <= 2; wait += 1) {
+    expect(await callTool(client, 'get_o3_result', { id: job.id, wait_s: 1 })).toMatchObject({
+      isError: false,
+      text: expect.stringMatching(
+        new RegExp(`^${job.id} is active: .* call get_o3_result with this id later`),
+      ),
+    });
+  }
   const cancelled = await callTool(client, 'cancel_o3', { id: job.id });
   expect(cancelled).toMatchObject({ isError: false, text: expect.stringContaining(job.id) });
   await reached(slow.url, job.id, 'cancelled');
@@ -96,7 +105,6 @@ it('a client that is killed in a wait leaves its job, which completes and is bou
   const next = await connect(idle.url);
   const { job } = await callTool(next, 'ask_o3', asked);
   expect(await viewOf(idle.url, job.id)).toMatchObject({ status: 'waiting' });
-  // An hour's answer in several calls, here of a second.
   const early = await callTool(next, 'get_o3_result', { id: job.id, wait_s: 1 });
   expect(early).toMatchObject({
     isError: false,

@@ -52,7 +52,7 @@ const MOST_COMMANDS = 24;
 const MOST_SCRIPTS = 8;
 /** Commands and scripts that belong to no job: heartbeats, locks, maintenance, connections. */
 const OF_NO_JOB =
-  /^(ping|time|info|hello|auth|client|subscribe|unsubscribe|monitor|select|workers\.|locks\.|deletions\.|estimates?\.|usage\.|retention\.|outbox\.|webhooks?\.|quota\.snapshot|tenant-use\.)/;
+  /^(ping|time|info|hello|auth|client|subscribe|unsubscribe|monitor|select|workers\.|locks\.|deletions\.|estimates?\.|usage\.|retention\.|outbox\.|ends\.|webhooks?\.|quota\.snapshot|tenant-use\.)/;
 
 let instance: Instance;
 beforeAll(async () => {

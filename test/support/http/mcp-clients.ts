@@ -10,7 +10,7 @@ export interface McpClientOptions {
   name?: string;
 }
 
-/** connectMcp connects the official client to a producer. */
+/** connectMcp connects the official client to a producer. @param url without a slash at its end. */
 export async function connectMcp(
   url: string,
   { era = 'pinned', key, name = 'test-agent' }: McpClientOptions = {},
@@ -20,7 +20,9 @@ export async function connectMcp(
     'user-agent': `${name}/1.0.0`,
     ...(key !== undefined && { authorization: `Bearer ${key}` }),
   };
-  await client.connect(new StreamableHTTPClientTransport(new URL('/mcp', url), { requestInit: { headers } }));
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(`${url}/mcp`), { requestInit: { headers } }),
+  );
   return client;
 }
 

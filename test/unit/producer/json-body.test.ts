@@ -14,7 +14,10 @@ let server: Server;
 let url: string;
 let sockets: Socket[];
 
-/** A server that answers with the length of the body. `/hold` drops the body and waits for `/free`. */
+/**
+ * A server that answers with the length of the body. `/hold` drops the body and waits for `/free`; `/keep`
+ * does not drop it.
+ */
 async function serve(options: Partial<JsonBodiesOptions>): Promise<void> {
   const bodies = createJsonBodies({ mostBytes: 4 * MB, memory: createBodyMemory(4 * MB), ...options });
   const app = express();
@@ -25,6 +28,13 @@ async function serve(options: Partial<JsonBodiesOptions>): Promise<void> {
       free = resolve;
     });
     response.json({ body: request.body === undefined ? 'dropped' : 'held' });
+  });
+  app.post('/keep', bodies.read, async (_request, response) => {
+    server.emit('kept');
+    await new Promise<void>((resolve) => {
+      free = resolve;
+    });
+    response.json({});
   });
   app.post('/free', (_request, response) => {
     free();
@@ -115,6 +125,28 @@ it('a body that was dropped takes no memory while its caller waits for the answe
   expect((await post({ question: 'x'.repeat(3 * MB) })).status).toBe(200);
   await post({}, {}, '/free');
   expect(await (await held).json()).toEqual({ body: 'dropped' });
+});
+
+it.each([
+  ['until the one before it is answered', { turnMs: 3_600_000 }],
+  ['for a limited time', { turnMs: 1 }],
+])('a heavy body waits for its turn %s, and small ones do not wait', async (_what, options) => {
+  await serve({ memory: createBodyMemory(16 * MB), ...options });
+  const kept = once(server, 'kept');
+  const first = post({ question: 'x'.repeat(1.5 * MB) }, {}, '/keep');
+  await kept;
+  let isAnswered = false;
+  const second = post({ question: 'x'.repeat(1.5 * MB) }).finally(() => {
+    isAnswered = true;
+  });
+  for (let i = 0; i < 20; i += 1) expect((await post({ question: 'small' })).status).toBe(200);
+  if (options.turnMs > 1) {
+    expect(isAnswered).toBe(false);
+    await post({}, {}, '/free');
+  }
+  expect((await second).status).toBe(200);
+  await post({}, {}, '/free');
+  expect((await first).status).toBe(200);
 });
 
 it('a body whose length was not declared takes only what it needs once it is read', async () => {
