@@ -316,6 +316,12 @@ describe('completion windows', () => {
     const [first, second] = [await ask('alice'), await ask('alice')];
     expect(await dispatch()).toMatchObject({ started: 3 });
     expect(await startedIds()).toEqual([windowed[0], windowed[1], first]);
+    expect(await app.models()).toMatchObject([
+      {
+        limits: { max_in_flight: 1, max_in_flight_windowed: 2 },
+        state: { in_flight: 1, in_flight_windowed: 2, no_windows_until: null },
+      },
+    ]);
     expect(await dispatch()).toMatchObject({ started: 0 });
     const quota = quotas.of('o3');
     await quota.settle(quotaJobId('o3', windowed[0] ?? ''), undefined);
@@ -347,6 +353,7 @@ describe('completion windows', () => {
     expect(untilMs - Date.now()).toBeGreaterThan(3_500_000);
     const refusal = { no_windows_until: new Date(untilMs).toISOString() };
     expect(await quoted(inHours(12))).toEqual({ ...refusal, windows: ['soonest'], chosen: 'soonest' });
+    expect(await app.models()).toMatchObject([{ state: refusal }]);
     expect(await quoted({}, asks)).toEqual({ ...refusal, windows: ['soonest', '8h'], chosen: '8h' });
     await quotas.of('o3').resume();
     const later = await ask('alice', {}, inHours(12));
