@@ -5,6 +5,7 @@ import type { Measurement } from './measurement.ts';
 import { accept } from './measurements/accept.ts';
 import { cancel } from './measurements/cancel.ts';
 import { commands } from './measurements/commands.ts';
+import { compression } from './measurements/compression.ts';
 import { inFlight } from './measurements/in-flight.ts';
 import { lists } from './measurements/lists.ts';
 import { quota } from './measurements/quota.ts';
@@ -26,6 +27,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   waiters,
   cancel,
   takeover,
+  compression,
   lists,
   viewers,
   quota,

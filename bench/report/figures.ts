@@ -27,6 +27,10 @@ const beside = <Figure extends string>(comparedTo: Figure, jobs: string) =>
     wanted: { of: 'ratio', atMost: 1.5 },
   }) as const;
 
+/** compressed is the value of the figure before it when large texts are compressed. */
+const compressed = <Figure extends string>(comparedTo: Figure, unit: Unit) =>
+  ({ what: 'the same, compressed, of that', unit, comparedTo }) as const;
+
 /**
  * FIGURES are the rows of the table, in its order. `wanted` is a goal that the project has set itself. It is
  * not a measured value, and no test requires it.
@@ -106,6 +110,24 @@ export const FIGURES = {
   takeoverMax: { what: 'the same: the last job', unit: 's', wanted: { of: 'ours', atMost: 3 } },
   quotaPerSecond: { what: 'quota of one model: jobs reserved and settled a second', unit: 'per second' },
   quotaRedis: { what: 'the same: CPU of Redis a job', unit: 'µs' },
+  largePlainPerSecond: {
+    what: '`POST /jobs` with 64 KB of text, 20 connections, stored plain: requests a second',
+    unit: 'per second',
+  },
+  largeCompressedPerSecond: compressed('largePlainPerSecond', 'per second'),
+  largePlainP99: { what: 'the same, plain: until the answer, p99', unit: 'ms' },
+  largeCompressedP99: compressed('largePlainP99', 'ms'),
+  largePlainProducer: { what: 'the same, plain: CPU of the producer a job', unit: 'ms' },
+  largeCompressedProducer: compressed('largePlainProducer', 'ms'),
+  largePlainRedis: { what: 'the same, plain: CPU of Redis a job', unit: 'µs' },
+  largeCompressedRedis: compressed('largePlainRedis', 'µs'),
+  contextPlain: { what: 'a job with 1 MB of text, plain: memory of Redis', unit: 'KB' },
+  contextCompressed: compressed('contextPlain', 'KB'),
+  answerPlain: { what: 'an answer of 200 KB, plain: memory of Redis', unit: 'KB' },
+  answerCompressed: compressed('answerPlain', 'KB'),
+  answerPlainWrite: { what: 'the same, plain: CPU to write it', unit: 'ms' },
+  answerCompressedWrite: compressed('answerPlainWrite', 'ms'),
+  answerRead: { what: 'the same, compressed: CPU to read it', unit: 'ms' },
   storedKb: { what: 'a finished job in Redis, beside 1,000: memory', unit: 'KB' },
   list1k: { what: '`GET /jobs` beside 1,000 finished jobs: p50', unit: 'ms' },
   list100k: beside('list1k', '100,000'),

@@ -131,9 +131,10 @@ async function replyTo(
     return { status: 200, body: asking.whole(known) };
   }
   const watched = await queue.watch(job.id, { after: 0, signal });
-  const { seen, endedAtOnce } = asking.waitsForFirstWord
-    ? await withFirstWord(watched, headersMs)
-    : { seen: watched, endedAtOnce: false };
+  const { seen, endedAtOnce } =
+    asking.firstWordMs > 0
+      ? await withFirstWord(watched, Math.min(headersMs, asking.firstWordMs))
+      : { seen: watched, endedAtOnce: false };
   signal.throwIfAborted();
   if (endedAtOnce) asking.refuse(await queue.inspect(job.id));
   const chunks = answerStream(asking.writer(asked), asked, seen, {

@@ -34,8 +34,11 @@ export interface Asking {
   isStreamed: boolean;
   /** Whether the call is held until the job has ended. A call that is not held is answered at once. */
   isHeld: boolean;
-  /** Whether a stream sends no headers before the first word, so that a refusal can be an HTTP error. */
-  waitsForFirstWord: boolean;
+  /**
+   * How long a stream sends no headers before the first word, in milliseconds, so that a refusal can be an
+   * HTTP error; 0: it sends them at once.
+   */
+  firstWordMs: number;
   /**
    * refuse throws if the call must be answered with an HTTP error. It is called while no header is sent.
    * @throws {OpenAiError}

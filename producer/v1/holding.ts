@@ -55,17 +55,17 @@ export async function heldReply(
 }
 
 /**
- * withFirstWord waits up to `headersMs` for the first event of the answer or for the end, so that a refusal
+ * withFirstWord waits up to `firstWordMs` for the first event of the answer or for the end, so that a refusal
  * can still become an HTTP error.
  * @returns all events from the beginning, and whether the first one was the end.
  */
 export async function withFirstWord(
   seen: AsyncGenerator<WatchEvent>,
-  headersMs: number,
+  firstWordMs: number,
 ): Promise<{ seen: AsyncGenerator<WatchEvent>; endedAtOnce: boolean }> {
   const before: WatchEvent[] = [];
   const timer = new AbortController();
-  const timeUp = sleep(headersMs, 'time is up' as const, { signal: timer.signal }).catch(
+  const timeUp = sleep(firstWordMs, 'time is up' as const, { signal: timer.signal }).catch(
     () => 'time is up' as const,
   );
   let next = seen.next();

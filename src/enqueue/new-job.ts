@@ -6,6 +6,7 @@ import { parkedDelayMs } from '../fair-queue/parked.ts';
 import type { StoredText } from '../job/fields/compression.ts';
 import { termsOf } from '../job/fields/metadata.ts';
 import { webhookUrlFlaw } from '../job/fields/webhook-url.ts';
+import { continuationOf } from '../job/ids/named-responses.ts';
 import {
   type JobData,
   jobDataFrom,
@@ -70,21 +71,25 @@ export function newJobFrom(
   checkDeadline(request, createdAt);
   checkWebhook(request, webhooksOut, models.allowPrivateWebhooks);
   const id = key?.id ?? `job_${uuid().replaceAll('-', '')}`;
-  const data = jobDataFrom(request, streamByDefault);
+  const asked = jobDataFrom(request, streamByDefault);
   const { delay_ms: delayMs = 0 } = request;
-  const body = responsesBodyFrom(data, queue.config.upstream);
-  const metadata = metadataOf(data);
+  const body = responsesBodyFrom(asked, queue.config.upstream);
+  const metadata = metadataOf(asked);
+  const need = needOf(body, asked.needed_by);
+  const mayHaveWindow = need.by !== undefined || need.window !== undefined;
+  const continuation = request.continuation ?? (mayHaveWindow ? continuationOf(id, undefined) : undefined);
+  const data = continuation === undefined ? asked : { ...asked, continuation };
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
-    need: needOf(body, data.needed_by),
+    need,
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
     ...(Object.keys(metadata).length > 0 && { metadata, terms: termsOf(metadata) }),
-    ...(request.continuation !== undefined && { continuation: request.continuation }),
+    ...(continuation !== undefined && { continuation }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };

@@ -5,7 +5,12 @@ import { metadata } from './fields/metadata.ts';
 import { saysWhenLate, timeOptions } from './fields/times.ts';
 import { upstreamHeaders } from './fields/upstream-headers.ts';
 import { webhookUrl } from './fields/webhook-url.ts';
-import { type NamedUpstreamIds, upstreamIdFields, withUpstreamIds } from './ids/named-responses.ts';
+import {
+  chainField,
+  type NamedUpstreamIds,
+  upstreamIdFields,
+  withUpstreamIds,
+} from './ids/named-responses.ts';
 import type { JobRequest, QuestionRequest, ResponsesRequest } from './job-request.ts';
 
 export type { BulkRequest, JobRequest } from './job-request.ts';
@@ -113,8 +118,13 @@ const queueOptions = {
     ),
 };
 
-const questionData = z.strictObject({ ...questionFields, ...runOptions });
-const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...upstreamIdFields });
+const questionData = z.strictObject({ ...questionFields, ...runOptions, ...chainField });
+const requestData = z.strictObject({
+  request: responsesBody,
+  ...runOptions,
+  ...upstreamIdFields,
+  ...chainField,
+});
 const questionRequest = z
   .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
   .superRefine(saysWhenLate)

@@ -48,9 +48,10 @@ export const createChatCompletion: Operation = {
   description:
     'The request becomes a response of the Responses API, which is a job like any other: ' +
     '`GET /v1/responses/resp_X` shows the chat completion `chatcmpl-X`. The connection is held until the ' +
-    'answer is there, and a stream sends its first chunk at once. A failed job is an HTTP error with ' +
-    '`x-should-retry: false`; in a stream it is a last chunk with an `error`, without `[DONE]`. Reasoning is ' +
-    'not part of a chat, so the model does not see its reasoning of earlier turns. ' +
+    'answer is there, and a stream sends its first chunk within two seconds. A failed job is an HTTP error ' +
+    'with `x-should-retry: false`; after the first chunk of a stream it is a last chunk with an `error`, ' +
+    'without `[DONE]`. Reasoning is not part of a chat, so the model does not see its reasoning of earlier ' +
+    'turns. ' +
     'A call whose connection breaks before its answer is delivered leaves its job, for ten minutes, to the ' +
     'next call with the same request.',
   headers: queueHeaders,

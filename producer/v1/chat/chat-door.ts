@@ -23,6 +23,13 @@ const HEADERS_MS = 240_000;
  */
 const FAILURE_MS = 180_000;
 
+/**
+ * An upstream refuses within this time, in milliseconds, and the refusal is then an HTTP error, as OpenAI's.
+ * After it the first chunk shows the caller and proxies that all is well, and what fails is an error in the
+ * stream.
+ */
+const FIRST_WORD_MS = 2000;
+
 /** chatDoor is `POST /v1/chat/completions`: a Responses job in the words of Chat Completions. */
 export function chatDoor(): Door {
   return {
@@ -36,8 +43,7 @@ export function chatDoor(): Door {
         body,
         isStreamed,
         isHeld: true,
-        // The first chunk is sent at once. What fails later is an error in the stream.
-        waitsForFirstWord: false,
+        firstWordMs: FIRST_WORD_MS,
         refuse(ended) {
           if (ended.response === undefined) throw chatFailureOf(ended);
         },

@@ -136,7 +136,7 @@ export function chatWriter(asked: Asked, includesUsage: boolean): AnswerWriter {
     *write(told) {
       switch (told.kind) {
         case 'created':
-          // It is sent as soon as the job is accepted, so that the caller and proxies see that all is well.
+          // It is sent before the first word, so that the caller and proxies see that all is well.
           yield change({ role: 'assistant', content: '', refusal: null });
           return;
         case 'queued':

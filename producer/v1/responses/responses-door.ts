@@ -24,7 +24,7 @@ export function responsesDoor(): Door {
       body,
       isStreamed: body['stream'] === true,
       isHeld: !isBackground(body),
-      waitsForFirstWord: !isBackground(body),
+      firstWordMs: isBackground(body) ? 0 : HEADERS_MS,
       refuse: refuseLikeUpstream,
       whole: responseObject,
       writer: (asked) => responseWriter(asked, texts),

@@ -23,13 +23,18 @@ export const upstreamIdFields = {
       'The upstream’s id of the response that `prompt_cache_options.comparison_response_id` names, where' +
         ' that is a response of this queue.',
     ),
+};
+
+/** chainField is the field of a job's data that names the chain of responses to which the job belongs. */
+export const chainField = {
   continuation: z
     .string()
     .regex(/^[\w-]{1,64}$/)
     .optional()
     .describe(
-      'The id of the first job of the chain that `previous_response_id` continues. The upstream is sent it with' +
-        ' a completion window (`background_options.continuation_id`), so that follow-ups keep their place.',
+      'The id of the first job of the chain that `previous_response_id` continues, or of this job, if it may be ' +
+        'bought in a completion window and begins a chain. The upstream is sent it with the window ' +
+        '(`background_options.continuation_id`), so that follow-ups keep their place.',
     ),
 };
 

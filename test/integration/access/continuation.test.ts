@@ -64,21 +64,25 @@ it.each(['alice', 'admin'] as const)('%s continues from a response that alice ha
   expect(instance.simulator.ledger.totals().purchases).toBe(purchases + 2);
 });
 
-it('a follow-up belongs to the chain that its first job began, which is stored with it', async () => {
-  const followed: string[] = [];
-  let id = ((await post('alice', '/jobs?wait=20', { question: 'First?' })).body as JobView).id;
-  const first = id;
+it.each([
+  ['a job', {}, undefined],
+  // It may be bought in a completion window, and the upstream must know then what its follow-ups follow.
+  ['a job with a time when it is needed', { needed_by: '2020-01-01T00:00:00Z' }, 'itself'],
+])('the follow-ups of %s belong to its chain', async (_what, more, own) => {
+  const chainOf = async (id: string): Promise<unknown> => {
+    const [data = '', options = ''] = await redis.hmget(`o3q:{o3}:${id}`, 'data', 'opts');
+    const [inData, inOptions] = [data, options].map((text) => JSON.parse(text ?? '').continuation);
+    expect(inOptions).toBe(inData);
+    return inData;
+  };
+  const first = ((await post('alice', '/jobs?wait=20', { question: 'First?', ...more })).body as JobView).id;
+  expect(await chainOf(first)).toBe(own === undefined ? undefined : first);
+  let id = first;
   for (const door of ['/jobs?wait=20', '/v1/responses']) {
     const body = continuing(id.replace('job_', 'resp_'));
     const answer = await post('alice', door, door === '/v1/responses' ? body : { request: body });
     id = (answer.body as JobView).id.replace('resp_', 'job_');
-    followed.push(id);
-  }
-  for (const each of [first, ...followed]) {
-    const [data = '', options = ''] = await redis.hmget(`o3q:{o3}:${each}`, 'data', 'opts');
-    const chain = each === first ? undefined : first;
-    expect(JSON.parse(data ?? '')).toMatchObject(chain === undefined ? {} : { continuation: chain });
-    expect(JSON.parse(options ?? '').continuation).toBe(chain);
+    expect(await chainOf(id)).toBe(first);
   }
 });
 

@@ -9,8 +9,10 @@ import { call, enqueue, expectProblem, reached, viewOf } from '../../support/htt
 import { openSse } from '../../support/http/sse-reader.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
-/** A text of 70 KB, which is compressed in a thread. Its end is far from the beginning that lists show. */
-const TEXT = `${readFileSync('docs/ARCHITECTURE.md', 'utf8').slice(0, 70_000)} The needle.`;
+/** A text of 140 KB, which is compressed in a thread. Its end is far from the beginning that lists show. */
+const TEXT = `${readFileSync('docs/ARCHITECTURE.md', 'utf8').repeat(2)} The needle.`;
+/** The simulator streams a delta for each token by default: many thousand here. */
+const FEW_DELTAS = { sim_deltas: '20' };
 const YEAR_MS = 365 * 24 * 3_600_000;
 const keys = keysOf('o3q', 'o3');
 
@@ -35,7 +37,7 @@ const post = (path: string, body?: unknown, headers: Record<string, string> = {}
   call(instance.url, 'POST', path, { body, headers });
 
 it('a large request and its answer are compressed in Redis, and whole at every door', async () => {
-  const request = { input: TEXT, metadata: { owner: 'anna' } };
+  const request = { input: TEXT, metadata: FEW_DELTAS };
   const created = await post('/jobs', { request, stream: false }, { 'idempotency-key': 'once' });
   const { id } = created.body as JobView;
   await reached(instance.url, id, 'completed');
@@ -75,10 +77,10 @@ it('a large request and its answer are compressed in Redis, and whole at every d
 });
 
 it('watchers read a compressed answer, and of a bulk only the large requests are compressed', async () => {
-  const jobs = [TEXT, 'Short?'].map((question) => ({ question, stream: true }));
+  const jobs = [TEXT, 'Short?'].map((question) => ({ question, stream: true, metadata: FEW_DELTAS }));
   const { outcomes } = (await post('/jobs/bulk', { jobs })).body as { outcomes: { job: JobView }[] };
   const [large = '', small = ''] = outcomes.map(({ job }) => job.id);
-  expect(await storedData(large)).toEqual({ stream: true, gzip: expect.any(String) });
+  expect(await storedData(large)).toEqual({ stream: true, metadata: FEW_DELTAS, gzip: expect.any(String) });
   expect(await storedData(small)).toEqual(jobs[1]);
   await reached(instance.url, large, 'completed');
   const { messages } = await openSse(`${instance.url}/jobs/${large}/events`);
@@ -112,9 +114,9 @@ it('a compressed job is retried and deleted like any other, at the upstream too 
 
 it('jobs that were stored without compression run, and their answers are read', async () => {
   const plain = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models, compressAboveKb: 0 });
-  const [outcome] = await plain.enqueueBulk([{ question: TEXT }]);
+  const [outcome] = await plain.enqueueBulk([{ question: TEXT, metadata: FEW_DELTAS }]);
   const id = outcome?.ok ? outcome.job.id : '';
-  expect(await storedData(id)).toEqual({ question: TEXT, stream: false });
+  expect(await storedData(id)).toEqual({ question: TEXT, stream: false, metadata: FEW_DELTAS });
   await reached(instance.url, id, 'completed');
   const result = (await get(`/jobs/${id}/result`)) as JobResult;
   await redis.set(keys.response(id), JSON.stringify(result.response));
@@ -134,7 +136,7 @@ it('a damaged request fails its own job only, and a damaged answer is an error t
     retryable: false,
   });
 
-  const { id: whole } = await enqueue(instance.url, { question: TEXT, stream: false });
+  const { id: whole } = await enqueue(instance.url, { question: TEXT, stream: false, metadata: FEW_DELTAS });
   await reached(instance.url, whole, 'completed');
   const answer = await redis.getBuffer(keys.response(whole));
   await redis.set(keys.response(whole), answer?.subarray(0, 4000) ?? '');

@@ -90,7 +90,7 @@ describe('a stream of a chat completion', () => {
     });
   });
 
-  it('sends its first chunk when the job is accepted', async () => {
+  it('sends its first chunk within seconds while the model is silent', async () => {
     const gone = new AbortController();
     const stream = await client.chat.completions.create(
       { ...asks('First?', { sim: 'stall' }), stream: true },
@@ -118,6 +118,13 @@ describe('a stream of a chat completion', () => {
     const json = calls.map((each) => each.function?.arguments).join('');
     expect(JSON.parse(json)).toEqual({ zone: 'simulated' });
     expect(chunks.at(-1)?.choices[0]?.finish_reason).toBe('tool_calls');
+  });
+
+  it('that the upstream refuses is an HTTP error with its status, as the whole answer is', async () => {
+    for (const stream of [true, false]) {
+      const refused = client.chat.completions.create({ ...asks('Refused?', { sim: '400' }), stream });
+      await expect(refused).rejects.toMatchObject({ status: 400, type: 'invalid_request_error' });
+    }
   });
 
   it('that fails ends with its error', async () => {

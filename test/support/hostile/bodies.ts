@@ -114,6 +114,8 @@ const forms: HostileInput[] = [
   ['no attempts', invalid, post({ question, max_attempts: 0 })],
   ['a billion attempts', invalid, post({ question, max_attempts: 1e9 })],
   ['a deadline of another calendar', invalid, post({ question, deadline: '2027-02-30T25:61:00Z' })],
+  ['a needed_by without its zone', invalid, post({ question, needed_by: '2099-01-01T00:00:00' })],
+  ['an on_late for nothing', invalid, post({ question, on_late: 'buy_again' })],
   ['a deadline that is a number', invalid, post({ question, deadline: 1e15 })],
   ['a stream that is a text', invalid, post({ question, stream: 'false' })],
   ['__proto__ as a field', invalid, post('{"question":"Why?","__proto__":{"priority":-1}}')],
