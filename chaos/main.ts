@@ -23,6 +23,7 @@ import { type Binding, runQuota } from './quota/quota.ts';
 import { runStarts } from './quota/starts.ts';
 import { runThrottle } from './quota/throttle.ts';
 import { runWeather } from './weather/weather.ts';
+import { runWindows } from './windows/windows.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
@@ -132,6 +133,10 @@ command(
   'budget',
   'a tenant with a budget of a dollar and jobs for three, and whether /usage agrees with the ledger',
 ).action((options: Common) => play(options, runBudget));
+command(
+  'windows',
+  '500 jobs whose answers are needed within twelve hours, on a clock that makes an hour half a minute',
+).action((options: Common) => play(options, runWindows));
 program
   .command('storm', { isDefault: true })
   .description('everything at once, at random')

@@ -153,6 +153,19 @@ export class JobWorker extends Worker {
   }
 
   /**
+   * Lets the worker hold so many jobs at once. A worker that holds as many as it may notices a larger number
+   * only when a job ends, so it is woken in the way in which BullMQ (6.7.0) itself does that when it closes.
+   */
+  holdUpTo(most: number): void {
+    const isMore = most > this.concurrency;
+    this.concurrency = most;
+    const { mainLoopQueue } = this as unknown as {
+      mainLoopQueue: { add(job: Promise<undefined>): void } | null;
+    };
+    if (isMore) mainLoopQueue?.add(Promise.resolve(undefined));
+  }
+
+  /**
    * Forgives a pause of Redis before each of BullMQ's checks for stalled jobs. The check is reached through
    * the backend, because BullMQ's own method for it is private.
    */

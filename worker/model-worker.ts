@@ -61,6 +61,8 @@ export interface ModelWorkerOptions {
   concurrency: number;
   publicUrl: string | undefined;
   recovery: Recovery;
+  /** See WorkerOptions. */
+  windowScale: number;
   logger: Logger;
   onError: (error: Error) => void;
 }
@@ -89,12 +91,17 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
-  const attempts = createActiveAttempts();
+  // As many jobs again may be within a completion window: without places of their own, these would keep all
+  // others out for hours. Such a job only waits, for 25 KB and a lookup every five minutes.
+  const attempts = createActiveAttempts(() =>
+    worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
+  );
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
     ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
     upstreamModels: queue.upstreamModels,
+    windowScale: options.windowScale,
     onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
@@ -216,8 +223,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
+    windowScale: options.windowScale,
     room: () =>
-      attempts.isStopRequested() ? 0 : options.concurrency - attempts.ids().length - worker.fetched().length,
+      attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
+    windowedRoom: () => options.concurrency - attempts.windowed(),
     unsent: (tenant) =>
       reservations.unsent(tenant) +
       worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,

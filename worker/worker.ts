@@ -56,6 +56,11 @@ export interface WorkerOptions extends Models {
    * cannot be adopted within 20 s.
    */
   recovery?: Recovery;
+  /**
+   * How many times faster than the real time the upstream's completion windows run. It is 1 for every upstream
+   * but a simulator whose clock is scaled, so no setting exists for it: only `npm run chaos` gives it.
+   */
+  windowScale?: number;
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
@@ -83,7 +88,7 @@ export interface O3Worker extends Stoppable {
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
+  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -95,7 +100,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model adds its listeners to these two connections.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
-  const upstream = createUpstream({ ...options.upstream, models: Object.keys(options.models) });
+  const upstream = createUpstream({
+    ...options.upstream,
+    models: Object.keys(options.models),
+    windowScale,
+  });
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
@@ -143,6 +152,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       concurrency,
       publicUrl: options.publicUrl,
       recovery,
+      windowScale,
       logger,
       onError,
     }),

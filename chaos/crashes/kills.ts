@@ -1,12 +1,10 @@
-import { sleep } from '../../src/async/sleep.ts';
 import { findViolations } from '../evidence/checks.ts';
 import { purchaseRequirement, uncertainRequirement } from '../evidence/purchases.ts';
 import { exactly, figure, type Requirement, seconds, type Violation } from '../evidence/report.ts';
-import type { Fleet } from '../fleet/fleet.ts';
 import { planCalmJobs } from '../fleet/job-plan.ts';
-import type { Random } from '../fleet/random.ts';
 import { inParallel, percentile } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
+import { killRepeatedly } from './killing.ts';
 import { type Departure, endsOf, type Takeover, takeoversAfter } from './takeovers.ts';
 
 const JOBS = 500;
@@ -30,7 +28,10 @@ export const runKills = scenario({ workers: WORKERS, proxies: true }, async (wor
   const departures: Departure[] = [];
   const over = new AbortController();
   const asking = inParallel(jobs, CALLERS, callers.ask);
-  const killing = killRepeatedly(fleet, random, departures, over.signal, signal);
+  const killing = killRepeatedly(
+    { fleet, random, workers: WORKERS, everyMs: KILL_EVERY_MS, over: over.signal, signal },
+    departures,
+  );
   killing.catch(() => {});
   const watching = reportProgress(() => {
     progress(`${history.finished} of ${JOBS} jobs have ended, ${departures.length} workers were killed`);
@@ -75,29 +76,6 @@ export const runKills = scenario({ workers: WORKERS, proxies: true }, async (wor
     violations,
   };
 });
-
-async function killRepeatedly(
-  fleet: Fleet,
-  random: Random,
-  departures: Departure[],
-  over: AbortSignal,
-  signal: AbortSignal,
-): Promise<void> {
-  const replacements: Promise<unknown>[] = [];
-  const startedAt = Date.now();
-  for (let number = 1; ; number += 1) {
-    await sleep(startedAt + number * KILL_EVERY_MS - Date.now(), signal);
-    if (over.aborted) break;
-    // The random number is drawn before a worker is chosen. The sequence must not depend on how quickly
-    // replacements start.
-    const choice = random.between(0, WORKERS - 1);
-    const worker = fleet.workers[choice % Math.max(1, fleet.workers.length)];
-    if (worker === undefined) continue;
-    departures.push({ worker: worker.child.name, at: fleet.killWorker(worker) });
-    replacements.push(fleet.addWorker());
-  }
-  await Promise.all(replacements);
-}
 
 function lateTakeovers(takeovers: readonly Takeover[]): Violation[] {
   return takeovers

@@ -15,9 +15,14 @@ const entrySchema = z.object({
   metadata: z.record(z.string(), z.string()),
   question: z.string(),
   created_at: z.number(),
+  ended_at: z.number().nullable(),
+  completion_window: z.string(),
+  window_ends_at: z.number().nullable(),
   state: z.string(),
   cancelled_at: z.number().nullable(),
   usage: usageSchema.nullable(),
+  cost_usd: z.number().nullable(),
+  list_usd: z.number().nullable(),
   polls: z.number(),
 });
 const ledgerSchema = z.object({

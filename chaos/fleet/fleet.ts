@@ -86,6 +86,8 @@ export interface FleetOptions {
   tenants?: readonly string[];
   /** Further variables of the workers' environment. They replace variables that the fleet sets itself. */
   workerEnvironment?: Readonly<Record<string, string>>;
+  /** What a worker runs, if it is not the command line: the path of a script, and its arguments. */
+  workerScript?: readonly [script: string, ...args: string[]];
   /** Further arguments of the simulator. */
   simulator?: readonly string[];
 }
@@ -124,9 +126,10 @@ export async function startFleet(
     environment: Record<string, string>,
     ready: RegExp,
     name = args[0] ?? '',
+    script = program,
   ) => {
     signal.throwIfAborted();
-    const { child, said } = await startChild({ name, program, args, environment, folder, ready });
+    const { child, said } = await startChild({ name, program: script, args, environment, folder, ready });
     closers.push(async () => {
       child.kill('SIGKILL');
       await child.exited;
@@ -233,7 +236,8 @@ export async function startFleet(
         ...(healthPort !== undefined && { O3Q_WORKER_PORT: healthPort }),
         ...options.workerEnvironment,
       };
-      const { child } = await startWithRetries(['worker'], environment, /worker ready/, name);
+      const [script, ...args] = options.workerScript ?? [program, 'worker'];
+      const { child } = await startWithRetries(args, environment, /worker ready/, name, script);
       const healthUrl = healthPort === undefined ? undefined : `http://127.0.0.1:${healthPort}`;
       const worker = { child, healthUrl, proxies };
       workers.push(worker);

@@ -71,6 +71,8 @@ interface ReservedJob {
   cost?: number | undefined;
   /** Input and output that are reserved, in tokens. Default: 0. */
   reservedTokens?: number;
+  /** The completion window that the record gets. Default: none is written. */
+  completionWindow?: string | undefined;
 }
 
 /** QueueLook is what a dispatcher sees of the queue. */
@@ -140,9 +142,14 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       keys: scriptKeys,
       args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       rest: reserved.flatMap(
-        ({ id, tenant, reservedModel, reservedTokens = 0, cost = COST_WITHOUT_LIMIT }) => [
-          ...[id, tenant, reservedModel, reservedTokens, cost],
-        ],
+        ({
+          id,
+          tenant,
+          reservedModel,
+          reservedTokens = 0,
+          cost = COST_WITHOUT_LIMIT,
+          completionWindow = '',
+        }) => [...[id, tenant, reservedModel, reservedTokens, cost, completionWindow]],
       ),
     });
     const [started, ...seen] = reply as [started: number[], ...seen: LookReply];

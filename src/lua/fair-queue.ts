@@ -9,7 +9,8 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * It starts a job by taking it out of the fair queue and putting it into BullMQ's list of waiting jobs, where
  * any worker takes it. In the same step it checks that the job is still in the fair queue, because its caller
  * may have cancelled it, and that Bull Board's settings allow the start. `starts` has for each job: its id,
- * its tenant, the upstream model whose quota it has reserved, how many tokens, and its cost.
+ * its tenant, the upstream model whose quota it has reserved, how many tokens, its cost, and its completion
+ * window ('' for a job that needs none).
  *
  * With `most` above 0 it looks at the queue, and tidies up:
  *
@@ -37,9 +38,9 @@ export const dispatchFairQueue = defineScript({
 local weightOf = cjson.decode(weights)
 local started = {}
 local startRoom = #starts > 0 and boardRoom()
-for i = 1, #starts, 5 do
+for i = 1, #starts, 6 do
   local id, tenant, upstreamModel = starts[i], starts[i + 1], starts[i + 2]
-  local tokens, cost = starts[i + 3], tonumber(starts[i + 4])
+  local tokens, cost, window = starts[i + 3], tonumber(starts[i + 4]), starts[i + 5]
   started[#started + 1] = 0
   if startRoom >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     startRoom = startRoom - 1
@@ -55,6 +56,7 @@ for i = 1, #starts, 5 do
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
     redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens,
       'tag_step', exact(step))
+    if window ~= '' then redis.call('HSET', runPrefix .. id, 'completion_window', window) end
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

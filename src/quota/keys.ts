@@ -20,6 +20,9 @@ export interface QuotaKeys {
    * - `pending_tokens`: tokens reserved for jobs that the upstream has not counted yet.
    * - `over_estimate`: tokens reserved beyond their input for jobs that the upstream has counted.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
+   * - `windowed`: how many of the leases are for responses within a completion window.
+   * - `no_windows_until`: until then no job gets a window that its own request does not name, because the
+   *   upstream has refused one.
    * - `rate_limited_until`: end of the pause that a 429 has asked for.
    * - `throttles`, `throttled_inside`: how many such pauses followed each other while no job passed; whether
    *   accepted responses were throttled.
@@ -40,7 +43,7 @@ export interface QuotaKeys {
   readonly leases: string;
   /**
    * A hash of the reservations by job: `<step>:<tokens>:<status>:<estimated input tokens>:<class>`. The
-   * status is 0 for reserved, 1 for sent, 2 for counted by the upstream.
+   * class of a response within a completion window ends with `@` and the window. The status is 0 for reserved, 1 for sent, 2 for counted by the upstream.
    */
   readonly reservations: string;
   /** A hash of averages by class: what jobs have used. */

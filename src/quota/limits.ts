@@ -21,6 +21,7 @@ export function limitsOf(
     requestsPerMinute: smallest(all.map(({ requestsPerMinute }) => requestsPerMinute)),
     tokensPerMinute: smallest(all.map(({ tokensPerMinute }) => tokensPerMinute)),
     maxInFlight: smallest(all.map(({ maxInFlight }) => maxInFlight)),
+    maxInFlightWindowed: smallest(all.map(({ maxInFlightWindowed }) => maxInFlightWindowed)),
   };
 }
 

@@ -8,12 +8,28 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ScriptValue } from '../redis/script.ts';
 import { quotaKeysOf } from './keys.ts';
 import { actionFor, MOST_WORDS, type QuotaReport } from './report.ts';
-import { decodeSnapshot, type PauseReason, type QuotaSnapshot } from './snapshot.ts';
+import {
+  estimateOf,
+  MOST_WINDOWED,
+  type Need,
+  placeOf,
+  type ReserveReply,
+  reserveFields,
+  reserveReplyFrom,
+  tokenCount,
+  windowsArgument,
+} from './reserve.ts';
+import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';
 
 export type { QuotaReport } from './report.ts';
+export type {
+  Need,
+  NeededWindow,
+  QuotaWait,
+  ReserveReply,
+  WindowLateness,
+} from './reserve.ts';
 
-/** The most tokens that one job can be charged, more than any model accepts. */
-const MOST_TOKENS = 1e9;
 /**
  * The lease of a reservation, in milliseconds. It is a little longer than the recovery of a dead worker's job
  * takes. With a much longer lease, other jobs would wait too long for what a dead worker has reserved.
@@ -40,6 +56,8 @@ export interface QuotaLimits {
   /** Input and output tokens in any 60 seconds. */
   tokensPerMinute: number | undefined;
   maxInFlight: number | undefined;
+  /** Responses within a completion window, which take no place of `maxInFlight`. Default: no limit. */
+  maxInFlightWindowed?: number | undefined;
 }
 
 /**
@@ -48,50 +66,6 @@ export interface QuotaLimits {
  */
 export function quotaJobId(model: string, id: string): string {
   return `${model}:${id}`;
-}
-
-/** Need is what a job needs of a quota. */
-export interface Need {
-  /** The id, as `quotaJobId` makes it. All ids below have this form. */
-  id: string;
-  /** Input tokens, estimated from the length of the text. */
-  inputTokens: number;
-  /** `<tenant>/<reasoning effort>`: jobs of one class use a similar number of output tokens. */
-  class: string;
-  /**
-   * The tenant of the job, and its tag and weight in the fair queue. undefined: needs are served in the order
-   * of the list.
-   */
-  turn?: { tenant: string; tag: number; weight: number };
-}
-
-/** QuotaReason says why no job may be sent to an upstream model right now. */
-export type QuotaReason = 'requests_per_minute' | 'tokens_per_minute' | 'max_in_flight' | PauseReason;
-
-/** QuotaWait says why a job has to wait for a quota, and for how many milliseconds at least. */
-export interface QuotaWait {
-  reason: QuotaReason;
-  milliseconds: number;
-}
-
-/** ReserveReply is what `Quota.reserve` has reserved. */
-export interface ReserveReply {
-  /**
-   * For each need that was considered, in order: the number of tokens that are reserved for the job, `taken`
-   * when another dispatcher has reserved for it, or `skipped` when another job was preferred.
-   */
-  answers: (number | 'taken' | 'skipped')[];
-  /**
-   * What each reservation costs its tenant: the largest share that it takes of a minute's limits. In the
-   * order of `answers`; 0 for a job without a new reservation.
-   */
-  costs: number[];
-  /** Whether only large jobs have to wait: smaller jobs that are enqueued now may start. */
-  onlyLarge: boolean;
-  /** The end of the leases, in Unix milliseconds. */
-  untilMs: number;
-  /** Why the other needs have to wait; undefined: there was enough for all. */
-  wait: QuotaWait | undefined;
 }
 
 /**
@@ -110,6 +84,8 @@ export interface RenewedJob {
   id: string;
   /** `sending`: its create request is on its way, so that its reservation is spent from now on. */
   phase: 'reserved' | 'sending' | 'running';
+  /** The completion window of a running response; undefined: `soonest`. */
+  window?: string | undefined;
 }
 
 /**
@@ -160,6 +136,11 @@ export interface Quota {
    * `new`: all workers wait from now on.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
+  /**
+   * Records that the upstream has refused a completion window. For an hour no job gets one that its own
+   * request does not name.
+   */
+  refusesWindows(): Promise<void>;
   /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /**
@@ -182,15 +163,6 @@ const MOST_STEPS = 200;
 /** Steps of `quotaAdvance` that are taken together; each is the job's id, its phase and what belongs to it. */
 type Steps = (readonly ScriptValue[])[];
 
-type ReserveScriptReply = [
-  reason: QuotaReason | '',
-  waitMs: number,
-  untilMs: string,
-  onlyLarge: 0 | 1,
-  costs: string[],
-  ...answers: string[],
-];
-
 export function createQuota(redis: RedisClient, prefix: string, upstreamModel: string): Quota {
   const keys = quotaKeysOf(prefix, upstreamModel);
   const advance = inBatches<Steps, (string | number)[]>(async (batch) => {
@@ -209,23 +181,11 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         leaseMs: STARTING_LEASE_MS,
         evenIfGone: evenIfGone ? '1' : '',
         most,
+        maxWindowed: limits.maxInFlightWindowed ?? MOST_WINDOWED,
+        windows: windowsArgument(needs),
       };
-      const rest = needs.flatMap((need) => {
-        const { tenant, tag, weight } = need.turn ?? { tenant: '', tag: 0, weight: 1 };
-        return [need.id, ...estimateOf(need), tenant, tag, weight];
-      });
-      const reply = await quotaReserve.run(redis, { keys, args, rest });
-      const [reason, waitMs, untilMs, onlyLarge, costs, ...answers] = reply as ReserveScriptReply;
-      return {
-        untilMs: Number(untilMs),
-        answers: answers.map((answer) => {
-          if (answer === '') return 'skipped';
-          return answer === '-1' ? 'taken' : Number(answer);
-        }),
-        costs: costs.map(Number),
-        onlyLarge: onlyLarge === 1,
-        wait: reason === '' ? undefined : { reason, milliseconds: Math.max(1, waitMs) },
-      };
+      const rest = needs.flatMap(reserveFields);
+      return reserveReplyFrom(await quotaReserve.run(redis, { keys, args, rest }));
     },
     async expect(needs) {
       if (needs.length === 0) return [];
@@ -239,7 +199,11 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     },
     async renew(jobs) {
       if (jobs.length === 0) return [];
-      const found = await advance(jobs.map(({ id, phase }) => [id, phase]));
+      const steps = jobs.map(({ id, phase, window }) => [
+        id,
+        window === undefined || phase !== 'running' ? phase : `running@${placeOf(window)}`,
+      ]);
+      const found = await advance(steps);
       return found as ('reserved' | 'sent' | 'expired')[];
     },
     async accepted({ limitRequests, limitTokens, remainingRequests, remainingTokens }, id = '') {
@@ -255,6 +219,9 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       };
       return (await quotaReport.run(redis, { keys, args })) as 'alone' | 'known' | 'new';
     },
+    async refusesWindows() {
+      await advance([['', 'no-windows']]);
+    },
     async resume() {
       return (await quotaResume.run(redis, { keys, args: {} })) === 1;
     },
@@ -269,18 +236,6 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       return decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));
     },
   };
-}
-
-function estimateOf(need: Need): [number, string] {
-  return [tokenCount(need.inputTokens), need.class];
-}
-
-/**
- * Returns a usable token count: other servers and other BullMQ clients may send any number, and a script
- * cannot calculate with some of them.
- */
-function tokenCount(value: number): number {
-  return Number.isFinite(value) ? Math.min(Math.max(0, Math.ceil(value)), MOST_TOKENS) : 0;
 }
 
 /** Quotas are the quotas of all upstream models. */

@@ -24,12 +24,13 @@ export interface TenantQuotas {
   /** The channel on which dispatchers hear that a job of a tenant has ended; the message is the tenant. */
   readonly channel: string;
   /**
-   * Reserves slots and cost for some seconds only: the worker that gets the job renews the lease.
+   * Reserves slots and cost for some seconds only: the worker that gets the job renews the lease. A response
+   * within a completion window needs no slot.
    * @param options.dry reserves nothing, and returns what would be reserved.
    */
   reserve(
     tenant: string,
-    jobs: readonly { id: string; costNano: number }[],
+    jobs: readonly { id: string; costNano: number; isWindowed?: boolean }[],
     options: { maxInFlight: number | undefined; dry?: boolean },
   ): Promise<TenantReserveReply>;
   /**
@@ -41,7 +42,10 @@ export interface TenantQuotas {
    * Renews the leases of jobs. `running`: the job's response runs at the upstream, and its lease is much
    * longer.
    */
-  renew(tenant: string, jobs: readonly { id: string; running: boolean }[]): Promise<void>;
+  renew(
+    tenant: string,
+    jobs: readonly { id: string; running: boolean; isWindowed?: boolean }[],
+  ): Promise<void>;
   /** Ends the reservation of a job that has ended, and announces that its slot is free. */
   settle(tenant: string, id: string): Promise<void>;
 }
@@ -55,7 +59,7 @@ export function createTenantQuotas(redis: RedisClient, prefix: string): TenantQu
       const reply = await tenantReserve.run(redis, {
         keys: keysOf(tenant),
         args: { maxInFlight: maxInFlight ?? '', leaseMs: dry ? '' : STARTING_LEASE_MS },
-        rest: jobs.flatMap(({ id, costNano }) => [id, costNano]),
+        rest: jobs.flatMap(({ id, costNano, isWindowed }) => [id, `${costNano}${isWindowed ? 'w' : ''}`]),
       });
       const [reserved, untilMs, ...answers] = reply as [string, number, ...(0 | 1)[]];
       return {
@@ -70,7 +74,10 @@ export function createTenantQuotas(redis: RedisClient, prefix: string): TenantQu
     },
     async renew(tenant, jobs) {
       if (jobs.length === 0) return;
-      const rest = jobs.flatMap(({ id, running }) => [id, running ? RUNNING_LEASE_MS : LEASE_MS]);
+      const rest = jobs.flatMap(({ id, running, isWindowed }) => [
+        id,
+        `${running ? RUNNING_LEASE_MS : LEASE_MS}${isWindowed ? 'w' : ''}`,
+      ]);
       await tenantRenew.run(redis, { keys: keysOf(tenant), args: {}, rest });
     },
     async settle(tenant, id) {

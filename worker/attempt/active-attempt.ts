@@ -41,6 +41,8 @@ export interface ActiveAttempt {
   assertMayCreate(): void;
   /** Call this once another worker could adopt the response. */
   markAdoptable(): void;
+  /** Call this when the response is bought or followed within a completion window. */
+  markWindowed(): void;
   /** Whether this attempt has bought, or is buying, a response that would be lost with this process. */
   hasUnrecoverableWork(): boolean;
   /** Whether a caller reads the job's events, as far as this worker knows. */
@@ -60,10 +62,14 @@ const WATCHED_MS = 25_000;
 type TakeBack = () => Promise<boolean>;
 
 /**
+ * @param onWindowed see `markWindowed`.
  * @param takeBack takes the job back from another worker. It resolves to false when this worker has no
  * purchase to save, or when it is too late.
  */
-export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
+export function createActiveAttempt(
+  takeBack: TakeBack = async () => false,
+  onWindowed: () => void = () => {},
+): ActiveAttempt {
   const controller = new AbortController();
   // Once another worker could adopt the response, both signals abort together, and one is enough: a signal is
   // a kilobyte.
@@ -103,6 +109,7 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
       if (stopping.signal.aborted) interrupt('shutdown');
       stopping = controller;
     },
+    markWindowed: onWindowed,
     hasUnrecoverableWork: () => creating && !controller.signal.aborted,
     isWatched: () => performance.now() - watchedAt < WATCHED_MS,
     noteWatched() {
@@ -116,6 +123,8 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
 /** ActiveAttempts are the attempts that run in this process for one model, by job id. */
 export interface ActiveAttempts {
   ids(): string[];
+  /** Returns how many of them are within a completion window. */
+  windowed(): number;
   /**
    * Runs `work` as the attempt of a job that has no other attempt in this process. `takeBack`: see
    * `loseLock`.
@@ -136,19 +145,26 @@ export interface ActiveAttempts {
   haveUnrecoverableWork(): boolean;
 }
 
-export function createActiveAttempts(): ActiveAttempts {
+/** @param onWindowed called when the number of attempts within a completion window has changed. */
+export function createActiveAttempts(onWindowed: () => void = () => {}): ActiveAttempts {
   const active = new Map<string, ActiveAttempt>();
+  const windowed = new Set<string>();
   let stopRequested = false;
   return {
     ids: () => [...active.keys()],
+    windowed: () => windowed.size,
     async run(id, work, takeBack) {
-      const attempt = createActiveAttempt(takeBack);
+      const attempt = createActiveAttempt(takeBack, () => {
+        windowed.add(id);
+        onWindowed();
+      });
       if (stopRequested) attempt.requestStop();
       active.set(id, attempt);
       try {
         return await work(attempt);
       } finally {
         active.delete(id);
+        if (windowed.delete(id)) onWindowed();
       }
     },
     interrupt: (id, reason) => active.get(id)?.interrupt(reason),

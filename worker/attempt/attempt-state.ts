@@ -66,6 +66,8 @@ export interface CheckedJob {
   timeoutMs: number | undefined;
   /** The deadline of the job, in Unix milliseconds; infinity: the job has none. */
   deadlineAt: number;
+  /** The chain of follow-ups to which the job belongs; undefined: none. */
+  continuation: string | undefined;
 }
 
 /**
@@ -181,6 +183,7 @@ export function checkJob({ data, upstreamModel }: Attempt): CheckedJob {
     body: responsesBodyFrom(checked, upstreamModel),
     stream: checked.stream ?? true,
     timeoutMs: checked.timeout_ms,
+    continuation: 'continuation' in checked ? checked.continuation : undefined,
     deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
   };
 }

@@ -34,7 +34,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
     if (outcome !== undefined) return outcome;
     if (attempt.prepared === undefined) await renewReservation(attempt);
     const checked = attempt.prepared?.job ?? checkJob(attempt);
-    const job = { ...checked, body: bodyInWindow(checked.body, attempt.window) };
+    const job = { ...checked, body: bodyInWindow(checked.body, attempt.window, checked.continuation) };
     startTimeLimit(job, attempt);
     const purchase = await adoptOrBuy(job, record, attempt);
     const response = await followToTheEnd(purchase, attempt);
@@ -61,9 +61,17 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record, attempt.now());
   if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
+  enterWindow(attempt);
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
   return { record };
+}
+
+/** A response within a window takes no place of the other responses: neither of the quota nor of this worker. */
+function enterWindow({ window, purchase, reservation, active, now }: Attempt): void {
+  if (window === undefined) return;
+  reservation.enterWindow(window.name, purchase && now() - purchase.createdAt);
+  active.markWindowed();
 }
 
 /**

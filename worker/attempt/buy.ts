@@ -5,6 +5,7 @@ import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withFencingToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
+import { WindowRefusedError } from '../upstream/window-refusal.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, type CheckedJob, spentUncertain, stopPurchase } from './attempt-state.ts';
 import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
@@ -116,7 +117,7 @@ async function create(
     active.assertMayCreate();
     const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
     // A server that does not know windows may ignore them, and answer in the foreground at the full price.
-    if (attempt.window !== undefined && !running.background) leaveWindow(attempt);
+    if (attempt.window !== undefined && !running.background) await leaveWindow(attempt);
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {
@@ -126,16 +127,34 @@ async function create(
       throw error;
     }
     const allWait = await reservation.refused(error);
+    if (error instanceof WindowRefusedError && attempt.window?.isCallers === false) {
+      await dropWindow(attempt);
+      throw new PostponedError({ cause: error });
+    }
     await writer.save({ purchaseMark: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }
 }
 
-/** leaveWindow records that the response is not bought within a window after all. */
-function leaveWindow(attempt: Attempt): void {
+/**
+ * dropWindow records that the upstream has refused the window that the queue chose. The job goes back into
+ * the fair queue, uncharged, and gets a reservation without a window.
+ *
+ * A crash before the first write leaves a purchase mark; the upstream has refused that create, so looking for
+ * its response finds nothing. A crash between the two leaves the same mark, and dispatchers that know.
+ */
+async function dropWindow({ reservation, upstreamModel, writer }: Attempt): Promise<void> {
+  await reservation.windowRefused(upstreamModel);
+  await writer.save({ purchaseMark: undefined, completionWindow: 'soonest' });
+}
+
+/** leaveWindow records that the upstream has ignored the window: the response costs the full price. */
+async function leaveWindow(attempt: Attempt): Promise<void> {
   attempt.window = undefined;
   attempt.completionWindow = 'soonest';
   attempt.discount = 0;
+  // What is lost here is only that other jobs are spared the same.
+  await attempt.reservation.windowRefused(attempt.upstreamModel).catch(() => {});
 }
 
 async function keep(purchase: Purchase, fencingToken: string, attempt: Attempt): Promise<void> {

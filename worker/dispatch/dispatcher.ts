@@ -3,12 +3,13 @@ import type { Models } from '../../src/config/file.ts';
 import { DISPATCHER_LOOKS_EVERY_MS, type NextJob, type QueueLook } from '../../src/fair-queue/fair-queue.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
-import type { Quotas } from '../../src/quota/quota.ts';
+import type { Quotas, QuotaWait } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { QuotaSignals } from '../reservation/quota-signals.ts';
 import { reserveAndStart } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
+import { createWindowChoice } from '../windows/choice.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
 
 export interface DispatcherOptions {
@@ -21,6 +22,8 @@ export interface DispatcherOptions {
   subscriber: RedisClient;
   /** Returns how many more jobs this worker may hold. */
   room: () => number;
+  /** Returns how many more jobs within a completion window this worker may hold, beside the others. */
+  windowedRoom: () => number;
   /**
    * Returns how many jobs of this worker, or of one tenant in it, have a reservation and have not sent their
    * create request.
@@ -28,6 +31,8 @@ export interface DispatcherOptions {
   unsent: (tenant?: string) => number;
   /** Returns the time of Redis, in Unix milliseconds. */
   now: () => number;
+  /** See WorkerOptions. */
+  windowScale: number;
   onError: (error: Error) => void;
 }
 
@@ -65,6 +70,9 @@ const TIMES_LEFT = 3;
  * little room.
  */
 const PROBE_CHOICE = 8;
+/** How many jobs a dispatcher reads while those that need a completion window are passed over. */
+const MOST_PASSED = 256;
+const WINDOWS_FULL: QuotaWait = { reason: 'max_in_flight_windowed', milliseconds: 1000 };
 /** How long to wait until a worker takes the started jobs, in milliseconds. */
 const UNTAKEN_MS = 50;
 /**
@@ -92,6 +100,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     name,
     quota: quotas.of(name),
     limits: limitsOf(options.models, name, config),
+    windows: createWindowChoice(config, name, options.now, options.windowScale),
   }));
   const [first] = sources;
   if (first === undefined) throw new Error('expected a model to have an upstream');
@@ -102,7 +111,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   /** The signals that arrived since the round began. */
   const heard = new Set<Lack>();
   let awaited: readonly Lack[] = [];
+  /** Until then no job is started within a completion window, because all places for those are taken. */
+  let windowsFullUntil = Number.NEGATIVE_INFINITY;
   const hear = (lack: Lack): void => {
+    if (lack === 'quota') windowsFullUntil = Number.NEGATIVE_INFINITY;
     heard.add(lack);
     if (awaited.includes(lack)) waker.wake();
   };
@@ -123,9 +135,13 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
-    const look = latest ?? (await fairQueue.next(Math.max(PROBE_CHOICE, most)));
+    const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
+    const look = latest ?? (await fairQueue.next(isPassing ? MOST_PASSED : Math.max(PROBE_CHOICE, most)));
     latest = undefined;
-    const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll, jobs } = look;
+    const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll } = look;
+    const needsNoWindow = ({ options: { need } }: NextJob): boolean =>
+      need === undefined || first.windows.choose(need) === undefined;
+    const jobs = isPassing ? look.jobs.filter(needsNoWindow) : look.jobs;
     // These jobs are counted after the look: a job that was taken before it is not among the untaken ones.
     const left = MOST_UNSENT - options.unsent() - untaken;
     const slots = Math.min(AT_ONCE, room() - untaken, left);
@@ -135,6 +151,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       const ms = Math.min(lookedAt + nextInMs - performance.now(), mostMs);
       return { lacks: ['jobs'] as const, ms: Math.max(0, ms) };
     };
+    if (jobs.length === 0 && look.jobs.length > 0) {
+      if (options.windowedRoom() <= 0) reporter.noWorker(first);
+      else reporter.moved(first, WINDOWS_FULL, board.limits);
+      return { lacks: ['quota', 'jobs'], ms: LOOK_AGAIN_MS };
+    }
     if (jobs.length === 0) return idle(untaken > 0 ? LOOK_AGAIN_MS : DISPATCHER_LOOKS_EVERY_MS);
     if (board.room === 0) {
       reporter.held(first, board.limits);
@@ -148,13 +169,22 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (startable.length === 0) return { lacks: ['room'], ms: LOOK_AGAIN_MS };
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
+      discounts: config.completionWindows,
       most: Math.min(slots, board.room),
       // The next round begins at once if more jobs wait than this one may start, and there is room for them.
-      lookAt: isAll || slots <= startable.length ? 0 : Math.max(PROBE_CHOICE, Math.min(AT_ONCE, slots)),
+      lookAt:
+        isAll || isPassing || slots <= startable.length
+          ? 0
+          : Math.max(PROBE_CHOICE, Math.min(AT_ONCE, slots)),
     });
     const { wait } = round;
     if (isAll && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
     reporter.moved(round.source, wait, board.limits);
+    if (wait?.reason === WINDOWS_FULL.reason) {
+      // Other jobs may stand behind those that need a window.
+      windowsFullUntil = performance.now() + LOOK_AGAIN_MS;
+      return undefined;
+    }
     if (wait !== undefined) {
       // Only large jobs have to wait. Small jobs may still start, both those that wait and those that are
       // enqueued later.

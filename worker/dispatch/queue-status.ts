@@ -86,6 +86,7 @@ const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'requests_per_minute',
   'tokens_per_minute',
   'max_in_flight',
+  'max_in_flight_windowed',
 ]);
 
 interface Names {
@@ -115,7 +116,7 @@ function waitingReason(
     model,
     upstreamModels,
   }: Names & { reason: QuotaWait['reason']; until: number; words: string },
-  { limits: { requestsPerMinute, tokensPerMinute, maxInFlight }, name }: Source,
+  { limits: { requestsPerMinute, tokensPerMinute, maxInFlight, maxInFlightWindowed }, name }: Source,
 ): string {
   const when = new Date(until).toISOString();
   const said = words === '' ? '' : ` (${words})`;
@@ -126,6 +127,8 @@ function waitingReason(
       return `rate limit of ${name} (${perMinute(tokensPerMinute, 'token')})`;
     case 'max_in_flight':
       return `${name} is at its limit of ${counted(maxInFlight, 'response')} in flight`;
+    case 'max_in_flight_windowed':
+      return `${name} is at its limit of ${counted(maxInFlightWindowed, 'response')} within a completion window`;
     case 'rate_limited':
       return `rate limit until ${when}`;
     case 'quota_exhausted':

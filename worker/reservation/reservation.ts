@@ -20,6 +20,14 @@ export interface Reservation {
    * @throws {PostponedError} when the lease has ended.
    */
   renew(upstreamModel: string, running: boolean): Promise<void>;
+  /**
+   * Records that the response runs within a completion window. Call it before `renew`: a response whose lease
+   * has ended then gets a place among those.
+   * @param ageMs the age of the response, in milliseconds; undefined: it is not bought yet.
+   */
+  enterWindow(window: string, ageMs: number | undefined): void;
+  /** Records that the upstream has refused a completion window, so that all dispatchers choose none. */
+  windowRefused(upstreamModel: string): Promise<void>;
   /** Whether the upstream model is not paused, as far as this worker has heard. */
   isOpen(upstreamModel: string): boolean;
   /**

@@ -35,6 +35,8 @@ interface State {
   /** An earlier worker has sent a create request with the reservation, and its outcome is not known. */
   isSpent: boolean;
   acceptedAt: number | undefined;
+  /** The completion window of the response; undefined: `soonest`. */
+  window: string | undefined;
 }
 
 const NOTHING_ADVERTISED: AdvertisedLimits = {
@@ -55,6 +57,8 @@ export interface ReservationsOptions {
   signals: QuotaSignals;
   /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
+  /** See WorkerOptions. Default 1. */
+  windowScale?: number;
   /** Called when a pause of an upstream model begins or ends, in the worker that reported it. */
   onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
   /** Called when a job has sent its create request, or has ended. */
@@ -69,6 +73,7 @@ export function createReservations({
   quotas,
   tenantQuotas,
   tenantLimits,
+  windowScale = 1,
   signals,
   upstreamModels,
   onSignal,
@@ -80,12 +85,13 @@ export function createReservations({
 
   const renewAll = async (): Promise<void> => {
     const byQuota = new Map<Quota, RenewedJob[]>();
-    const byTenant = new Map<string, { id: string; running: boolean }[]>();
-    for (const [id, { quota, phase, tenant }] of open) {
+    const byTenant = new Map<string, { id: string; running: boolean; isWindowed: boolean }[]>();
+    for (const [id, { quota, phase, tenant, window }] of open) {
       if (quota === undefined) continue;
       const running = phase === 'running';
-      listOf(byQuota, quota).push({ id, phase: running ? 'running' : 'reserved' });
-      if (tenantLimits.isLimited(tenant)) listOf(byTenant, tenant).push({ id, running });
+      listOf(byQuota, quota).push({ id, phase: running ? 'running' : 'reserved', window });
+      if (tenantLimits.isLimited(tenant))
+        listOf(byTenant, tenant).push({ id, running, isWindowed: window !== undefined });
     }
     await Promise.all([
       ...[...byQuota].map(([quota, jobs]) => quota.renew(jobs)),
@@ -97,8 +103,9 @@ export function createReservations({
   const settleTenant = async (tenant: string, id: string): Promise<void> => {
     if (tenantLimits.isLimited(tenant)) await tenantQuotas.settle(tenant, id);
   };
-  const renewTenant = async (tenant: string, id: string, running: boolean): Promise<void> => {
-    if (tenantLimits.isLimited(tenant)) await tenantQuotas.renew(tenant, [{ id, running }]);
+  const renewTenant = async ({ tenant, window }: State, id: string, running: boolean): Promise<void> => {
+    if (tenantLimits.isLimited(tenant))
+      await tenantQuotas.renew(tenant, [{ id, running, isWindowed: window !== undefined }]);
   };
 
   const giveBack = async ({ id, tenant }: QuotaJob, why: 'withheld' | '' = ''): Promise<void> => {
@@ -116,7 +123,7 @@ export function createReservations({
   };
 
   const settleQuota = async (id: string, state: State, usage: Usage | null, isAnswered: boolean) => {
-    const { quota, phase, acceptedAt } = state;
+    const { quota, phase } = state;
     switch (phase) {
       case 'none':
         return;
@@ -127,7 +134,7 @@ export function createReservations({
         return quota?.giveBack([id], { why: phase });
       case 'sent':
       case 'running': {
-        const hasEndedPause = await quota?.settle(id, usedBy(usage, acceptedAt), isAnswered);
+        const hasEndedPause = await quota?.settle(id, usedBy(usage, state, windowScale), isAnswered);
         if (hasEndedPause) onSignal(state.upstreamModel, { what: 'answered' });
         return;
       }
@@ -149,6 +156,7 @@ export function createReservations({
         phase: 'none',
         isSpent: false,
         acceptedAt: undefined,
+        window: undefined,
       };
       open.set(id, state);
       /** @throws {PostponedError} when the lease has ended. */
@@ -157,8 +165,8 @@ export function createReservations({
         state.quota = quotas.of(name);
         state.phase = phase === 'sending' ? 'sent' : phase;
         const [[found = 'expired']] = await Promise.all([
-          state.quota.renew([{ id, phase }]),
-          renewTenant(tenant, id, phase === 'running'),
+          state.quota.renew([{ id, phase, window: state.window }]),
+          renewTenant(state, id, phase === 'running'),
         ]);
         if (found === 'expired') throw new PostponedError();
         return found;
@@ -169,6 +177,11 @@ export function createReservations({
           const found = await takeOver(name, running ? 'running' : 'reserved');
           state.isSpent = found === 'sent' && !isOwn;
         },
+        enterWindow(window, ageMs) {
+          state.window = window;
+          if (ageMs !== undefined) state.acceptedAt = performance.now() - ageMs;
+        },
+        windowRefused: (name) => quotas.of(name).refusesWindows(),
         isOpen: (name) => !signals.isPaused(quotas.of(name)),
         async takeOverToSend(name) {
           const found = await takeOver(name, 'sending');
@@ -194,7 +207,7 @@ export function createReservations({
           state.quota
             ?.accepted(advertised ?? NOTHING_ADVERTISED, id)
             .then((isOver) => isOver && onSignal(state.upstreamModel, { what: 'answered' }), onError);
-          renewTenant(tenant, id, true).catch(onError);
+          renewTenant(state, id, true).catch(onError);
         },
         async refused(error) {
           state.phase = 'refused';
@@ -234,11 +247,13 @@ function listOf<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
   return list;
 }
 
-function usedBy(usage: Usage | null, acceptedAt: number | undefined) {
+/** The margins of a window are learned from its durations, on the windows' clock. */
+function usedBy(usage: Usage | null, { acceptedAt, window }: State, windowScale: number) {
   if (usage === null) return undefined;
+  const scale = window === undefined ? 1 : windowScale;
   return {
     inputTokens: usage.input_tokens,
     outputTokens: usage.output_tokens,
-    durationMs: acceptedAt === undefined ? undefined : performance.now() - acceptedAt,
+    durationMs: acceptedAt === undefined ? undefined : (performance.now() - acceptedAt) * scale,
   };
 }

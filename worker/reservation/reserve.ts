@@ -1,4 +1,5 @@
 import type { FairQueue, NextJob, QueueLook } from '../../src/fair-queue/fair-queue.ts';
+import { discountOf, type WindowDiscounts, windowNamed } from '../../src/job/completion-window.ts';
 import {
   type Need,
   type Quota,
@@ -7,6 +8,7 @@ import {
   quotaJobId,
   type ReserveReply,
 } from '../../src/quota/quota.ts';
+import type { WindowChoice } from '../windows/choice.ts';
 import type { TenantJob, TenantLimits, TenantPause } from './tenant-limits.ts';
 
 /** Source is an upstream model that can answer the jobs of a model, with its quota and limits. */
@@ -15,12 +17,16 @@ export interface Source {
   name: string;
   quota: Quota;
   limits: QuotaLimits;
+  /** Which completion windows jobs get there. */
+  windows: WindowChoice;
 }
 
 export interface ReserveOptions {
   model: string;
   fairQueue: FairQueue;
   tenantLimits: TenantLimits;
+  /** The discounts of the model's completion windows. */
+  discounts: WindowDiscounts;
   /** The upstream model and its fallbacks. */
   sources: readonly Source[];
   /**
@@ -70,18 +76,25 @@ export interface Round {
  */
 export async function reserveAndStart(jobs: readonly NextJob[], options: ReserveOptions): Promise<Round> {
   const { model, fairQueue, sources } = options;
-  const needs = new Map(jobs.map((job) => [job, needOf(model, job)]));
+  let needs = new Map<NextJob, Need>();
   const needsOf = (some: readonly NextJob[]): Need[] => some.flatMap((job) => needs.get(job) ?? []);
   const idsOf = (some: readonly NextJob[]): string[] => needsOf(some).map(({ id }) => id);
 
   const { source, tenants, reply } = await reserveFromFirst(sources, async (each, evenIfGone) => {
+    needs = new Map(jobs.map((job) => [job, needOf(model, job, each.windows)]));
     const tenantRound = await reserveOfTenants(jobs, { ...options, source: each, needsOf });
     const allowed = needsOf(tenantRound.allowed);
     const most = options.most ?? jobs.length;
     const reserved = await each.quota.reserve(allowed, each.limits, { evenIfGone, most });
     return { source: each, tenants: tenantRound, reply: reserved };
   });
-  const { answers, untilMs, wait, onlyLarge } = reply;
+  const { answers, untilMs, wait, onlyLarge, lateness } = reply;
+  if (lateness !== undefined) source.windows.learn(lateness);
+  // The upstream may have refused windows: the jobs are then reserved, and sent, as ordinary ones.
+  for (const [i, job] of tenants.allowed.entries()) {
+    const need = needs.get(job);
+    if (need?.window !== undefined && reply.windowed[i] !== true) need.window = undefined;
+  }
   const costs = new Map(tenants.allowed.map((job, i) => [job, reply.costs[i]]));
   const tokens = new Map(tenants.allowed.map((job, i) => [job, answers[i]]));
   const reserved = tenants.allowed.filter((job) => typeof tokens.get(job) === 'number');
@@ -90,6 +103,7 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
     ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
     cost: costs.get(job),
     reservedTokens: Number(tokens.get(job)),
+    completionWindow: recordedWindow(job, needs.get(job)),
   }));
   const lookAt = wait === undefined && admitted.length === reserved.length ? (options.lookAt ?? 0) : 0;
   const starts =
@@ -153,39 +167,39 @@ async function reserveOfTenants(
     fairQueue,
     tenantLimits,
     ownPausedTenants,
+    discounts,
     source: { name, quota },
     needsOf,
   }: ReserveOptions & { source: Source; needsOf: (jobs: readonly NextJob[]) => Need[] },
 ): Promise<TenantRound> {
   const limited = jobs.filter(({ tenant }) => tenantLimits.isLimited(tenant));
-  const needs = needsOf(limited);
-  const expected = await quota.expect(needs);
-  const tenantJobs = new Map<NextJob, TenantJob>(
-    limited.map((job, i) => {
-      const { inputTokens = 0, outputTokens = 0 } = expected[i] ?? {};
-      const serviceTier = job.options.need?.tier ?? null;
-      return [
-        job,
-        { id: needs[i]?.id ?? '', expected: { upstreamModel: name, inputTokens, outputTokens, serviceTier } },
-      ];
-    }),
-  );
+  const expected = await quota.expect(needsOf(limited));
+  const usageOf = new Map(limited.map((job, i) => [job, expected[i]]));
+  /** The window of a job is known for certain only once the quota is reserved. */
+  const tenantJobOf = (job: NextJob): TenantJob => {
+    const [need] = needsOf([job]);
+    const { inputTokens = 0, outputTokens = 0 } = usageOf.get(job) ?? {};
+    const serviceTier = job.options.need?.tier ?? null;
+    const window = need?.window;
+    const discount = discountOf(windowNamed(window?.name), discounts);
+    return {
+      id: need?.id ?? '',
+      isWindowed: window !== undefined,
+      expected: { upstreamModel: name, inputTokens, outputTokens, serviceTier, discount },
+    };
+  };
   const looked = new Set<string>();
   const pauses = new Map<string, TenantPause>();
 
   const reserve = async (some: readonly NextJob[], dry: boolean) => {
     const reservations = [];
     const refused = new Set<NextJob>();
-    for (const tenant of new Set(some.filter((job) => tenantJobs.has(job)).map((job) => job.tenant))) {
+    for (const tenant of new Set(some.filter((job) => usageOf.has(job)).map((job) => job.tenant))) {
       // The tenant is noted before its limits are read, so that no job's end is missed from here on.
       looked.add(tenant);
       ownPausedTenants.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
-      const reservation = await tenantLimits.reserve(
-        tenant,
-        own.flatMap((job) => tenantJobs.get(job) ?? []),
-        { dry },
-      );
+      const reservation = await tenantLimits.reserve(tenant, own.map(tenantJobOf), { dry });
       reservations.push(reservation);
       for (const job of own.slice(reservation.count)) refused.add(job);
       if (reservation.pause !== undefined) pauses.set(tenant, reservation.pause);
@@ -229,11 +243,22 @@ async function reserveOfTenants(
 }
 
 /** The input of another BullMQ client's job is estimated from the length of its data. */
-function needOf(model: string, { id, tenant, options, dataBytes, tag, weight }: NextJob): Need {
+function needOf(
+  model: string,
+  { id, tenant, options, dataBytes, tag, weight }: NextJob,
+  windows: WindowChoice,
+): Need {
   return {
     id: quotaJobId(model, id),
     inputTokens: options.need?.input ?? dataBytes / 4,
     class: `${tenant}/${options.need?.effort ?? ''}`,
     turn: { tenant, tag, weight },
+    window: options.need === undefined ? undefined : windows.choose(options.need),
   };
+}
+
+/** Returns what the record says of the window; undefined: nothing, for a job that can wait for no window. */
+function recordedWindow({ options: { need } }: NextJob, reserved: Need | undefined): string | undefined {
+  if (need?.by === undefined && need?.window === undefined) return undefined;
+  return reserved?.window?.name ?? 'soonest';
 }

@@ -10,7 +10,11 @@ import { nextUtcDay, utcDay } from '../../src/usage/utc-day.ts';
 export interface TenantJob {
   id: string;
   expected: ExpectedUsage;
+  /** Whether the response is bought within a completion window, so that it needs no slot in flight. */
+  isWindowed: boolean;
 }
+
+type PricedJob = Pick<TenantJob, 'id' | 'isWindowed'> & { costNano: number };
 
 /**
  * TenantPause says why the jobs of a tenant have to wait: `reason` is a sentence, or SLOTS_TAKEN. `untilMs`
@@ -89,10 +93,10 @@ export function createTenantLimits({
   };
 
   /** Returns the costs of the jobs up to the first without a known price. */
-  const costsOf = (jobs: readonly TenantJob[]): { id: string; costNano: number }[] => {
+  const costsOf = (jobs: readonly TenantJob[]): PricedJob[] => {
     const costs = jobs.map(({ expected }) => prices.expectedCostOf(expected)?.nano ?? null);
     const known = costs.includes(null) ? costs.indexOf(null) : costs.length;
-    return jobs.slice(0, known).map(({ id }, i) => ({ id, costNano: costs[i] ?? 0 }));
+    return jobs.slice(0, known).map(({ id, isWindowed }, i) => ({ id, isWindowed, costNano: costs[i] ?? 0 }));
   };
 
   /** Returns how many of the jobs with a slot are within the budget. */
@@ -120,7 +124,10 @@ export function createTenantLimits({
       const { maxInFlight, dailyBudgetUsd } = limitsOf(tenant) ?? {};
       const budgetUsd = isSimulated() ? undefined : dailyBudgetUsd;
       // Without a budget the cost of a job does not matter.
-      const priced = budgetUsd === undefined ? jobs.map(({ id }) => ({ id, costNano: 0 })) : costsOf(jobs);
+      const priced: PricedJob[] =
+        budgetUsd === undefined
+          ? jobs.map(({ id, isWindowed }) => ({ id, isWindowed, costNano: 0 }))
+          : costsOf(jobs);
       const reply = await tenantQuotas.reserve(tenant, priced, { maxInFlight, dry });
       const { answers, untilMs } = reply;
       // The spending is read after the reservation: a job that ends in between may count twice, but is never

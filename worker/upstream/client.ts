@@ -87,6 +87,8 @@ export interface UpstreamOptions {
   createsAtOnce?: number;
   /** The models that share these creates. Default: one model. */
   models?: readonly string[];
+  /** See WorkerOptions. Responses within a window are looked up as many times more often. Default 1. */
+  windowScale?: number;
 }
 
 const DEFAULT_PATIENCE: Patience = {
@@ -179,7 +181,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   );
 
   const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
-  const [lookups, windowedLookups] = [createTurns(LOOKUPS), createTurns(WINDOWED_LOOKUPS)];
+  const lookups = createTurns(LOOKUPS);
+  const windowedLookups = createTurns({
+    ...WINDOWED_LOOKUPS,
+    uselessPerSecond: WINDOWED_LOOKUPS.uselessPerSecond * (options.windowScale ?? 1),
+  });
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,
 

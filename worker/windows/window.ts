@@ -43,10 +43,12 @@ export function windowOf(
  * bodyInWindow returns the body of a create in a window, or without any window. A window requires Standard
  * processing. A project may be configured for another tier, so `default` is named unless the caller has named
  * a tier.
+ * @param continuation the chain of follow-ups to which the job belongs. The upstream puts such requests forward.
  */
 export function bodyInWindow(
   body: Record<string, unknown>,
   window: AttemptWindow | undefined,
+  continuation: string | undefined,
 ): Record<string, unknown> {
   if (window === undefined) {
     if (windowIn(body) === undefined) return body;
@@ -55,9 +57,10 @@ export function bodyInWindow(
   }
   const { background_options: asked } = body;
   const options = typeof asked === 'object' && asked !== null ? asked : {};
+  const chain = continuation === undefined ? {} : { continuation_id: continuation };
   return {
     ...body,
-    background_options: { ...options, completion_window: window.name },
+    background_options: { ...chain, ...options, completion_window: window.name },
     store: body['store'] ?? true,
     service_tier: body['service_tier'] ?? 'default',
   };

@@ -17,6 +17,10 @@ import { acceptance } from './report.ts';
  *   '1' when the response has brought an answer. The usage replaces what was reserved, and the next estimates
  *   learn from it. The charge of an unknown usage stays. An answer closes a circuit breaker that was opened
  *   because accepted responses failed.
+ * - `no-windows`: the upstream has refused a completion window. For an hour no other job gets one, unless its
+ *   own request names it.
+ *
+ * `@` and the completion window follow `running` for a response within a window.
  *
  * Returns an answer for each step. The first three are answered how this step has found the reservation:
  * `reserved`, `sent` (like `reserved`, and its create request was sent before) or `expired`. The others are
@@ -27,6 +31,7 @@ export const quotaAdvance = defineScript({
   uses: [leaseRenewal, acceptance, settlement],
   rest: 'steps',
   lua: /* lua */ `
+local NO_WINDOWS_MS = 3600000
 local answers, i = {}, 1
 while i < #steps do
   local id, phase = steps[i], steps[i + 1]
@@ -35,6 +40,9 @@ while i < #steps do
     local move = phase == 'ended' and settle or accept
     answers[#answers + 1] = move(id, steps[i], steps[i + 1], steps[i + 2], steps[i + 3])
     i = i + 4
+  elseif phase == 'no-windows' then
+    redis.call('HSET', state, 'no_windows_until', text(now + NO_WINDOWS_MS))
+    answers[#answers + 1] = 0
   else answers[#answers + 1] = renewLease(id, phase) end
 end
 return answers

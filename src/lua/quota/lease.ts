@@ -10,7 +10,7 @@ export const leaseRenewal = defineLibrary({
 local LATE_STEPS = 5
 
 local function renewLease(id, phase)
-  local isRunning = phase == 'running'
+  local isRunning, window = string.sub(phase, 1, 7) == 'running', windowOf(phase)
   local untilMs = now + (isRunning and runningLeaseMs or leaseMs)
   local reservation = reservationOf(id)
   if reservation and redis.call('ZSCORE', leases, id) then
@@ -26,7 +26,9 @@ local function renewLease(id, phase)
     return found
   end
   if not isRunning then return 'expired' end
-  storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = '' }, untilMs)
+  local class = window and '@' .. window or ''
+  if window then addWindowed(1) end
+  storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = class }, untilMs)
   return 'sent'
 end
 `,
@@ -62,6 +64,7 @@ export const settlement = defineLibrary({
   uses: [quotaReservations, quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local USAGE_EXPIRES_S = 2592000
+local WINDOW_MS = { ['2h'] = 7200000, ['8h'] = 28800000 }
 
 local function settle(id, inputTokens, outputTokens, durationMs, isAnswered)
   local reply = 0
@@ -91,14 +94,15 @@ local function settle(id, inputTokens, outputTokens, durationMs, isAnswered)
     end
   end
 
-  local class = reservation.class
+  local window = windowOf(reservation.class)
+  local class = string.gsub(reservation.class, '@%w+$', '')
   local samples = {
     'output:' .. class, output, 'output:*/' .. string.match(class, '([^/]*)$'), output, 'output:*', output,
     'tokens', input + output
   }
   local function add(field, value) samples[#samples + 1], samples[#samples + 2] = field, value end
   if reservation.input > 0 then add('input_ratio', input / reservation.input) end
-  if durationMs ~= '' then
+  if durationMs ~= '' and not window then
     add('duration_ms', tonumber(durationMs))
     add('duration_ms:' .. class, tonumber(durationMs))
   end
@@ -120,6 +124,13 @@ local function settle(id, inputTokens, outputTokens, durationMs, isAnswered)
     local old, count = tonumber(known[i + 2]) or value, (tonumber(known[i + 3]) or 0) + 1
     learn(field, old + (value - old) / math.min(count, 10))
     learn('n:' .. field, count)
+  end
+  -- How much later than their window the latest of the last few hundred answers came.
+  if durationMs ~= '' and WINDOW_MS[window] then
+    local late = redis.call('HMGET', usage, 'late_ms:' .. window, 'n:late_ms:' .. window)
+    local lateMs = math.max(0, tonumber(durationMs) - WINDOW_MS[window])
+    learn('late_ms:' .. window, math.max(lateMs, (tonumber(late[1]) or 0) * 0.99))
+    learn('n:late_ms:' .. window, (tonumber(late[2]) or 0) + 1)
   end
   redis.call('HSET', usage, unpack(learned))
   redis.call('EXPIRE', usage, USAGE_EXPIRES_S)

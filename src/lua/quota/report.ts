@@ -123,10 +123,25 @@ end
 if isOver then
   redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token', 'next_large')
 end
-redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs')
+redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'no_windows_until')
 redis.call('DEL', refusals)
 announceEndOfPause()
 return isOver and 1 or 0
+`,
+});
+
+/** ownRefusals is how often a job was refused between which other jobs passed. */
+export const ownRefusals = defineLibrary({
+  keys: ['refusals'],
+  lua: /* lua */ `
+local function refusalsOf(id)
+  local count = 0
+  for _, field in ipairs({ id, 'inside ' .. id }) do
+    local known = redis.call('HGET', refusals, field)
+    if known then count = math.max(count, tonumber(string.match(known, ':(%d+)$'))) end
+  end
+  return count
+end
 `,
 });
 

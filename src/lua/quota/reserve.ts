@@ -1,7 +1,9 @@
 import { defineScript } from '../../redis/script.ts';
 import { COST_WITHOUT_LIMIT } from '../fair-queue-library.ts';
 import { quotaEstimates } from './quota.ts';
+import { ownRefusals } from './report.ts';
 import { quotaReservations } from './window.ts';
+import { windowPlaces } from './window-places.ts';
 
 /**
  * quotaReserve reserves requests, tokens and slots in flight for jobs. A job gets all three or nothing.
@@ -34,9 +36,10 @@ import { quotaReservations } from './window.ts';
  * that tenant's tag and weight.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), 1 if only large jobs have to wait, costs,
- * answers…}`. The answers are in the order of `jobs` and end with the last job that has a reservation: the
- * tokens reserved for the job, -1 when another dispatcher has reserved for it, or '' when it was passed over.
- * `costs` are in the same order. The reason is '' when there was enough for all, up to `most` jobs.
+ * windows, answers…}`. The answers are in the order of `jobs` and end with the last job that has a
+ * reservation: the tokens reserved for the job, -1 when another dispatcher has reserved for it, or '' when it
+ * was passed over. `costs` are in the same order, and the windows as `grantedWindows` returns them. The
+ * reason is '' when there was enough for all, up to `most` jobs.
  *
  * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for a reason
  * of that job alone must not hold up the others.
@@ -44,8 +47,11 @@ import { quotaReservations } from './window.ts';
 export const quotaReserve = defineScript({
   name: 'quota.reserve',
   keys: ['refusals'],
-  args: ['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone', 'most'],
-  uses: [quotaReservations, quotaEstimates],
+  args: [
+    ...['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone'],
+    ...['most', 'maxWindowed', 'windows'],
+  ],
+  uses: [quotaReservations, quotaEstimates, windowPlaces, ownRefusals],
   rest: 'jobs',
   lua: /* lua */ `
 local CATCH_UP, PROBE_ANSWER_MS, ADVERTISED_FOR_MS = 1.1, 60000, 86400000
@@ -57,7 +63,7 @@ releaseExpiredLeases()
 
 local names = {
   'rate_limited_until', 'probe_at', 'gone_until', 'next_request', 'next_token', 'next_large',
-  'next_start', 'advertised_requests', 'advertised_tokens', 'advertised_at'
+  'next_start', 'advertised_requests', 'advertised_tokens', 'advertised_at', 'windowed', 'no_windows_until'
 }
 local fields = {}
 for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do fields[names[i]] = tonumber(value) end
@@ -73,13 +79,15 @@ local requestLimit = lowerLimit(maxRequests, isAdvertised and fields.advertised_
 local tokenLimit = lowerLimit(maxTokens, isAdvertised and fields.advertised_tokens or nil)
 local slotLimit = tonumber(maxInFlight)
 
+local windowFor = windowsOfJobs(at('no_windows_until'))
 local answers, costs, lastAnswer, onlyLarge = {}, {}, 0, false
 local function answer(i, tokens, cost)
   answers[i], costs[i], lastAnswer = tokens, cost, math.max(lastAnswer, i)
 end
 local function reply(reason, wait)
+  local granted = grantedWindows(windowFor, lastAnswer)
   for i = 1, lastAnswer do answers[i], costs[i] = answers[i] or '', costs[i] or '' end
-  return { reason, math.ceil(wait), text(now + leaseMs), onlyLarge and 1 or 0, costs, unpack(answers) }
+  return { reason, math.ceil(wait), text(now + leaseMs), onlyLarge and 1 or 0, costs, granted, unpack(answers) }
 end
 
 local breaker = redis.call('HGET', state, 'breaker')
@@ -90,18 +98,6 @@ if breaker and now < at('probe_at') then return reply(breaker, at('probe_at') - 
 if now < at('rate_limited_until') then return reply('rate_limited', at('rate_limited_until') - now) end
 -- While the circuit breaker is open, one job is sent as a probe.
 local count = math.min(#jobs / FIELDS, breaker and 1 or tonumber(most))
-
--- Returns the milliseconds until so many charges of the window no longer count.
-local function windowWait(isRequests, excess, countsMs)
-  for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
-    local step, requests, tokens = parseStep(entry)
-    local wait = step * STEP_MS + countsMs - now
-    if wait > 0 then excess = excess - (isRequests and requests or tokens) end
-    if excess <= 0 then return wait end
-  end
-  -- The upstream counts more than we have charged, because other programs use the same key.
-  return 500
-end
 
 -- The margin for very large jobs is one and a half times the largest excess so far, because a larger one may
 -- still come.
@@ -114,8 +110,10 @@ if msPerToken then redis.call('HSET', state, 'ms_per_token', text(msPerToken)) e
 
 -- Right after a 429's time is over, jobs start one by one: the jobs that waited must not all arrive together.
 local isWarmingUp = at('rate_limited_until') > 0 and now < at('rate_limited_until') + 1500
-local inFlight = redis.call('ZCARD', leases)
-if inFlight == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate') end
+local leased, windowed = redis.call('ZCARD', leases), at('windowed')
+if leased == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate', 'windowed') end
+if leased == 0 then windowed = 0 end
+local inFlight = math.max(0, leased - windowed)
 local nextRequest, nextStart = at('next_request'), at('next_start')
 -- The next job waits a minute at most, even after a wrong estimate or when the limit was raised since.
 local nextToken = math.min(at('next_token'), now + BURST_MS + 60000)
@@ -126,10 +124,7 @@ local function isLarge(tokens) return tokenLimit and tokens * msPerToken > BURST
 -- Returns what is in the way of every job, whatever its size.
 local function obstacleToAny()
   local requestSum = windowSums()
-  if slotLimit and inFlight >= slotLimit then
-    redis.call('HSET', state, 'slot_awaited', 1)
-    return 'max_in_flight', 1000
-  elseif requestLimit and requestSum + 1 > requestLimit then
+  if requestLimit and requestSum + 1 > requestLimit then
     return 'requests_per_minute', windowWait(true, requestSum + 1 - requestLimit, COUNTS_MS)
   elseif requestLimit and nextRequest > now + BURST_MS then
     return 'requests_per_minute', nextRequest - now - BURST_MS
@@ -137,6 +132,12 @@ local function obstacleToAny()
     return 'rate_limited', nextStart - now
   end
   return '', 0
+end
+
+-- Returns whether there is no place for a response within a window, or for any other.
+local function isFull(window)
+  if window then return windowed >= tonumber(maxWindowed) end
+  return slotLimit and inFlight >= slotLimit
 end
 
 -- Returns how many tokens the window lacks for a job, and whether the job has to wait for them.
@@ -179,14 +180,6 @@ local function storeClaim(id, tokens)
   redis.call('HSET', state, 'claim', table.concat(fields, ' '))
 end
 
-local function refusalsOf(id)
-  local count = 0
-  for _, field in ipairs({ id, 'inside ' .. id }) do
-    local known = redis.call('HGET', refusals, field)
-    if known then count = math.max(count, tonumber(string.match(known, ':(%d+)$'))) end
-  end
-  return count
-end
 local order, hasStored = {}, false
 for i = 1, #jobs / FIELDS do
   order[i] = i
@@ -226,23 +219,30 @@ local function takeNext()
   return best[best.first - 1], best
 end
 
-local function costOf(tokens, class)
+local function costOf(tokens, class, window)
   local cost = math.max(requestLimit and 1 / requestLimit or 0, tokenLimit and tokens / tokenLimit or 0)
-  local durationMs = slotLimit and (average('duration_ms:' .. class) or average('duration_ms'))
+  local durationMs = slotLimit and not window and (average('duration_ms:' .. class) or average('duration_ms'))
   if durationMs then cost = math.max(cost, durationMs / (60000 * slotLimit)) end
   return cost > 0 and cost or ${COST_WITHOUT_LIMIT}
 end
 
 local reason, wait, taken, probe = '', 0, 0, nil
+local isOutOfSlots, hasWaitingWindow = false, false
 while taken < count and reason == '' do
   local i, tenant = takeNext()
   if not i then break end
   local id, input, class = fieldOf(i, 1), tonumber(fieldOf(i, 2)), fieldOf(i, 3)
   local tokens = math.ceil(expectedInput(input) + expectedOutput(class))
-  local cost = costOf(tokens, class)
+  local window = windowFor[i]
+  local cost = costOf(tokens, class, window)
   if redis.call('ZSCORE', leases, id) then
     answer(i, '-1', '')
     taken, tenant.tag = taken + 1, tenant.tag + cost / tenant.weight
+  elseif isFull(window) then
+    redis.call('HSET', state, 'slot_awaited', 1)
+    if window then hasWaitingWindow = true else isOutOfSlots = true end
+    -- Jobs of the other kind may have places.
+    if not hasWindows then break end
   else
     reason, wait = obstacleToAny()
     if reason ~= '' then break end
@@ -256,9 +256,13 @@ while taken < count and reason == '' do
     elseif paceMs > 0 then reason, wait = 'tokens_per_minute', paceMs
     elseif not claim or claim.id == id or tokens <= claim.spare then
       local step = charge(1, tokens)
+      if window then class = class .. '@' .. window end
       storeReservation(id, { step = step, tokens = tokens, input = input, class = class }, now + leaseMs)
       addPendingTokens(tokens)
-      inFlight = inFlight + 1
+      if window then
+        addWindowed(1)
+        windowed = windowed + 1
+      else inFlight = inFlight + 1 end
       if requestLimit then nextRequest = math.max(nextRequest, now) + 60000 / requestLimit end
       if tokenLimit then
         local ms = tokens * msPerToken
@@ -272,6 +276,10 @@ while taken < count and reason == '' do
       taken, tenant.tag, probe = taken + 1, tenant.tag + cost / tenant.weight, id
     end
   end
+end
+if reason == '' and taken < count then
+  if isOutOfSlots then reason, wait = 'max_in_flight', 1000
+  elseif hasWaitingWindow and not claim then reason, wait, onlyLarge = 'max_in_flight_windowed', 1000, true end
 end
 if claim and reason == '' and taken < count then
   reason, wait, onlyLarge = 'tokens_per_minute', claim.waitMs, claim.isLarge

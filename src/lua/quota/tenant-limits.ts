@@ -7,6 +7,8 @@ import { clock } from './clock.ts';
  * whether the cost is within the budget. It reads the spending after this script, so that a job that ends now
  * may count twice but is never missed. A job that has a slot keeps it, and the cost reserved with it.
  *
+ * A cost with a `w` behind it is that of a response within a completion window, which needs no slot.
+ *
  * `maxInFlight` is '' for no limit. `leaseMs` is '' to reserve nothing and only look. `jobs` has for each job
  * its id and its cost in nano-dollars.
  *
@@ -24,22 +26,26 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0,
   redis.call('ZREM', leases, id)
   redis.call('HDEL', costs, id)
 end
-local reserved = 0
-for _, cost in ipairs(redis.call('HVALS', costs)) do reserved = reserved + tonumber(cost) end
+local reserved, windowed = 0, 0
+for _, cost in ipairs(redis.call('HVALS', costs)) do
+  local nano, mark = string.match(cost, '^(.-)(w?)$')
+  reserved, windowed = reserved + tonumber(nano), windowed + #mark
+end
 local slots, isReal = tonumber(maxInFlight), leaseMs ~= ''
 local untilMs = isReal and now + leaseMs or 0
-local inFlight = redis.call('ZCARD', leases)
+local inFlight = redis.call('ZCARD', leases) - windowed
 local reply = { string.format('%.0f', reserved), untilMs }
 for i = 1, #jobs, 2 do
   local id, cost = jobs[i], jobs[i + 1]
   local isNew = not redis.call('ZSCORE', leases, id)
-  if isNew and slots and inFlight >= slots then break end
+  local needsSlot = string.sub(cost, -1) ~= 'w'
+  if isNew and needsSlot and slots and inFlight >= slots then break end
   if isReal then
     -- An existing slot is prolonged too, so that the dispatcher that made it does not give it back.
     redis.call('ZADD', leases, 'GT', untilMs, id)
     if isNew then redis.call('HSET', costs, id, cost) end
   end
-  if isNew then inFlight = inFlight + 1 end
+  if isNew and needsSlot then inFlight = inFlight + 1 end
   reply[#reply + 1] = isNew and 1 or 0
 end
 return reply
@@ -48,15 +54,20 @@ return reply
 
 /**
  * tenantRenew renews the leases of a tenant's jobs. `jobs` has for each job its id and the length of its
- * lease in milliseconds.
+ * lease in milliseconds, with a `w` behind it for a response within a completion window: such a job needs no
+ * slot, even when its lease had ended.
  */
 export const tenantRenew = defineScript({
   name: 'tenant.renew',
-  keys: ['leases'],
+  keys: ['leases', 'costs'],
   uses: [clock],
   rest: 'jobs',
   lua: /* lua */ `
-for i = 1, #jobs, 2 do redis.call('ZADD', leases, now + jobs[i + 1], jobs[i]) end
+for i = 1, #jobs, 2 do
+  local ms, mark = string.match(jobs[i + 1], '^(%d+)(w?)$')
+  redis.call('ZADD', leases, now + ms, jobs[i])
+  if mark == 'w' then redis.call('HSETNX', costs, jobs[i], '0w') end
+end
 `,
 });
 

@@ -101,6 +101,18 @@ local function setDrift(tokens, reserved)
   redis.call('HSET', state, 'drift', text(tokens))
 end
 
+-- Returns the milliseconds until so many charges of the window no longer count.
+local function windowWait(isRequests, excess, countsMs)
+  for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
+    local step, requests, tokens = parseStep(entry)
+    local wait = step * STEP_MS + countsMs - now
+    if wait > 0 then excess = excess - (isRequests and requests or tokens) end
+    if excess <= 0 then return wait end
+  end
+  -- The upstream counts more than we have charged, because other programs use the same key.
+  return 500
+end
+
 -- Drops the steps that no longer count, and returns the sums of the others.
 local function slideWindow()
   local advertisedAt = tonumber(redis.call('HGET', state, 'advertised_at')) or 0
@@ -172,6 +184,15 @@ local function reservationOf(id)
   }
 end
 
+-- Returns the completion window that the class of a reservation ends with: '2h', '8h', 'other', or nil.
+local function windowOf(class) return string.match(class, '@(%w+)$') end
+
+-- Responses within a window have places of their own. Their number is kept beside the leases.
+local function addWindowed(count)
+  local known = tonumber(redis.call('HGET', state, 'windowed')) or 0
+  redis.call('HSET', state, 'windowed', text(math.max(0, known + count)))
+end
+
 local function storeReservation(id, reservation, untilMs)
   redis.call('ZADD', leases, text(untilMs), id)
   local status = reservation.isCounted and '2' or reservation.isSent and '1' or '0'
@@ -209,6 +230,7 @@ local function releaseLease(id, reservation)
   if reservation and reservation.isCounted then addOverEstimate(-overEstimateOf(reservation))
   elseif reservation then addPendingTokens(-reservation.tokens) end
   if redis.call('HGET', state, 'probe_job') == id then endProbe() end
+  if reservation and windowOf(reservation.class) then addWindowed(-1) end
   redis.call('ZREM', leases, id)
   redis.call('HDEL', reservations, id)
 end

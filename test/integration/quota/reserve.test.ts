@@ -14,6 +14,7 @@ import { utcDay } from '../../../src/usage/utc-day.ts';
 import { createQuotaSignals } from '../../../worker/reservation/quota-signals.ts';
 import { type Round, reserveAndStart } from '../../../worker/reservation/reserve.ts';
 import { createTenantLimits, type TenantLimits } from '../../../worker/reservation/tenant-limits.ts';
+import { createWindowChoice } from '../../../worker/windows/choice.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -71,14 +72,19 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   await subscriber.subscribe(tenantQuotas.channel);
 }
 
-async function ask(tenant: string, request: Record<string, unknown> = {}): Promise<string> {
+async function ask(
+  tenant: string,
+  request: Record<string, unknown> = {},
+  options: Record<string, unknown> = {},
+): Promise<string> {
   const {
     job: { id },
-  } = await app
-    .as({ tenant, admin: false })
-    .enqueue(
-      parseJobRequest({ request: { input: 'A question of forty letters, more or less.', ...request } }),
-    );
+  } = await app.as({ tenant, admin: false }).enqueue(
+    parseJobRequest({
+      request: { input: 'A question of forty letters, more or less.', ...request },
+      ...options,
+    }),
+  );
   return id;
 }
 
@@ -89,12 +95,14 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Ro
     name,
     quota: quotas.of(name),
     limits: limitsOf({ o3: config }, name, config),
+    windows: createWindowChoice(config, name, () => Date.now()),
   }));
   return reserveAndStart(jobs ?? (await nextJobs()), {
     model: 'o3',
     fairQueue,
     tenantLimits,
     sources,
+    discounts: config.completionWindows,
     ownPausedTenants: new Set(),
   });
 }
@@ -166,7 +174,7 @@ describe('a budget', () => {
     await dispatch();
     const reserved = await reservedOfAlice();
     expect(Number(reserved[quotaJobId('o3', fast)]) / Number(reserved[quotaJobId('o3', usual)])).toBeCloseTo(
-      2,
+      1.75,
       2,
     );
   });
@@ -270,4 +278,75 @@ it('a pause of all workers outlasts the end of jobs that were sent before it', a
   } finally {
     listener.disconnect();
   }
+});
+
+describe('completion windows', () => {
+  const inHours = (hours: number) => ({ needed_by: new Date(Date.now() + hours * 3_600_000).toISOString() });
+  const windowOf = (id: string): Promise<string | null> =>
+    redis.hget(queue.keys.run(id), 'completion_window');
+  const asks = { background_options: { completion_window: '8h' } };
+
+  it('are chosen when the quota is reserved, by the time that is left then, and stored in the record', async () => {
+    await start({}, {});
+    const ids = [
+      await ask('alice', {}, inHours(12)),
+      await ask('alice', {}, inHours(3)),
+      await ask('alice', {}, inHours(1)),
+      await ask('alice', { service_tier: 'flex' }, inHours(12)),
+      await ask('alice', asks),
+      await ask('alice'),
+    ];
+    expect(await dispatch()).toMatchObject({ started: 6 });
+    expect(await Promise.all(ids.map(windowOf))).toEqual(['8h', '2h', 'soonest', 'soonest', '8h', null]);
+  });
+
+  it('take no slot in flight of the model and of the tenant, and have places of their own', async () => {
+    await start({ maxInFlight: 1 }, { maxInFlight: 1, maxInFlightWindowed: 2 });
+    const windowed = [];
+    for (let i = 0; i < 3; i += 1) windowed.push(await ask('alice', {}, inHours(12)));
+    const [first, second] = [await ask('alice'), await ask('alice')];
+    expect(await dispatch()).toMatchObject({ started: 3 });
+    expect(await startedIds()).toEqual([windowed[0], windowed[1], first]);
+    expect(await dispatch()).toMatchObject({ started: 0 });
+    const quota = quotas.of('o3');
+    await quota.settle(quotaJobId('o3', windowed[0] ?? ''), undefined);
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    expect((await startedIds()).at(-1)).toBe(windowed[2]);
+    await quota.settle(quotaJobId('o3', first ?? ''), undefined);
+    await tenantQuotas.settle('alice', quotaJobId('o3', first ?? ''));
+    await queue.fairQueue.resumeTenant('alice');
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    expect((await startedIds()).at(-1)).toBe(second);
+  });
+
+  it('keep their place when their lease has ended, and a worker follows the response again', async () => {
+    await start({ maxInFlight: 1 }, { maxInFlight: 1 });
+    const id = quotaJobId('o3', 'old');
+    await quotas.of('o3').renew([{ id, phase: 'running', window: '8h' }]);
+    await tenantQuotas.renew('alice', [{ id, running: true, isWindowed: true }]);
+    await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 1 });
+  });
+
+  it('are left out for an hour after a refusal, unless the request itself names one', async () => {
+    await start({}, {});
+    await quotas.of('o3').refusesWindows();
+    const [chosen, named] = [await ask('alice', {}, inHours(12)), await ask('alice', asks)];
+    expect(await dispatch()).toMatchObject({ started: 2 });
+    expect(await Promise.all([chosen, named].map(windowOf))).toEqual(['soonest', '8h']);
+    const untilMs = Number(await redis.hget('o3q:quota:{o3}', 'no_windows_until'));
+    expect(untilMs - Date.now()).toBeGreaterThan(3_500_000);
+    await quotas.of('o3').resume();
+    const later = await ask('alice', {}, inHours(12));
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    expect(await windowOf(later)).toBe('8h');
+  });
+
+  it('are dropped at a fallback that is not known to have them', async () => {
+    await start({}, { fallbacks: ['gpt-6.1-sol'] });
+    await quotas.of('o3').report({ what: 'gone' });
+    const [chosen, named] = [await ask('alice', {}, inHours(12)), await ask('alice', asks)];
+    expect(await dispatch()).toMatchObject({ started: 2 });
+    expect(await Promise.all([chosen, named].map(windowOf))).toEqual(['soonest', 'soonest']);
+  });
 });

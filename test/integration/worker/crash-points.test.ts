@@ -21,6 +21,13 @@ const cases: Case[] = [
   { name: 'a streamed job', metadata: quick(), expected: () => ({}) },
   { name: 'a polled job', metadata: quick(), stream: false, expected: () => ({}) },
   {
+    name: 'a job within a completion window',
+    metadata: { ...quick(), sim: 'window_early' },
+    window: '8h',
+    world: { simulator: { windowModels: ['o3'] } },
+    expected: () => ({}),
+  },
+  {
     name: 'a job whose response is still running when the next worker comes',
     metadata: slow(),
     meanwhile: 'die',

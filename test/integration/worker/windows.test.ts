@@ -1,6 +1,7 @@
 import type { JobEvent } from '../../../src/job/event.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import type { O3Worker } from '../../../worker/worker.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** Completion windows: what the caller asks for, and what the dispatcher chooses. */
@@ -55,5 +56,44 @@ describe('a worker whose upstream has completion windows', () => {
       },
     });
     expect(world.bought('Refused')).toEqual([]);
+  });
+
+  const inHours = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString();
+
+  it('buys a job that is needed in twelve hours within eight', async () => {
+    const id = await asks('Needed tomorrow', {}, { needed_by: inHours(12) });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.bought('Needed tomorrow')).toMatchObject([{ completion_window: '8h', mode: 'background' }]);
+  });
+
+  it('drops a window that the queue chose and the upstream refuses, uncharged, and remembers that', async () => {
+    const refused = { metadata: { sim: 'window_refused' } };
+    const { rejected } = world.simulator.ledger.totals();
+    const id = await asks('Refused by the model', refused, { needed_by: inHours(12), max_attempts: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    expect(world.bought('Refused by the model')).toMatchObject([{ completion_window: 'soonest' }]);
+    expect(await recordOf(id)).toMatchObject({ completion_window: 'soonest' });
+    const next = await asks('The next one', {}, { needed_by: inHours(12) });
+    expect(await world.finished(next)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.bought('The next one')).toMatchObject([{ completion_window: 'soonest' }]);
+    expect(world.simulator.ledger.totals().rejected).toBe(rejected + 1);
+    await world.queue.resume('o3');
+  });
+
+  it('answers other jobs while it holds as many within a window as it may hold jobs', async () => {
+    await world.stopWorker(world.workers[0] as O3Worker);
+    await world.addWorker({ concurrency: 1 }).alive;
+    const endless = { metadata: { sim_think_ms: '600000' } };
+    const id = await asks('Waits for hours', endless, { needed_by: inHours(12) });
+    await world.running(id);
+    const second = await asks('Has no place', endless, { needed_by: inHours(12) });
+    const quick = await asks('At once');
+    expect(await world.finished(quick)).toMatchObject({ status: 'completed' });
+    expect(await world.queue.get(second)).toMatchObject({
+      status: 'waiting',
+      waiting_for: 'a free worker',
+    });
+    for (const each of [id, second]) await world.queue.cancel(each);
+    expect(await world.finished(id)).toMatchObject({ status: 'cancelled' });
   });
 });

@@ -8,6 +8,8 @@ import { type CrashWorker, startCrashWorker } from './crash-worker.ts';
 export interface CrashScenario {
   metadata: Record<string, string>;
   stream?: boolean;
+  /** The completion window in which every response is to be bought. Default: none. */
+  window?: '8h';
   /** Whether no response ends before it is cancelled. */
   isEndless?: boolean;
   world?: WorkerWorldOptions;
@@ -93,6 +95,7 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     );
     // Jobs that were held nowhere may still be on their way to their ends.
     await eventually(() => requireBookedOnce(world), RECOVERED_MS);
+    if (scenario.window !== undefined) await requireWindow(scenario.window, world, jobs);
     return ended;
   } finally {
     await worker.kill();
@@ -100,17 +103,20 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
   }
 }
 
+const IN_TWELVE_HOURS = new Date(Date.now() + 12 * 3_600_000).toISOString();
 const questionOf = (number: number): string => `What if its worker dies, number ${number}?`;
 
 async function bringToTheirPlaces(
   world: WorkerWorld,
   worker: CrashWorker,
-  { metadata, stream = true, meanwhile, runsOutOfLocks = false }: CrashScenario,
+  { metadata, stream = true, window, meanwhile, runsOutOfLocks = false }: CrashScenario,
 ): Promise<JobView[]> {
   // From its first job a worker learns what its upstream can do, so that all later ones take the same way.
   await world.finished((await world.ask('Is there a background mode?')).id, RECOVERED_MS);
   const jobs = await Promise.all(
-    Array.from({ length: MOST_PLACES }, (_, number) => world.ask(questionOf(number), metadata, { stream })),
+    Array.from({ length: MOST_PLACES }, (_, number) =>
+      world.ask(questionOf(number), metadata, { stream, ...(window && { needed_by: IN_TWELVE_HOURS }) }),
+    ),
   );
   const eachIsHeldOr = (is: (id: string, trail: readonly string[]) => Promise<boolean>): Promise<void> =>
     eventually(async () => {
@@ -184,6 +190,16 @@ async function requireBookedOnce({ queue }: WorkerWorld): Promise<void> {
     throw new Error(
       `expected each of ${bought} responses, and perhaps ${uncertain} uncertain ones, to be booked once, but ${requests} are booked`,
     );
+}
+
+/** Whichever worker bought a response, or adopted it: its window is that of the job's reservation. */
+async function requireWindow(window: string, world: WorkerWorld, jobs: readonly JobView[]): Promise<void> {
+  for (const [number, { id }] of jobs.entries()) {
+    const bought = world.bought(questionOf(number)).map(({ completion_window }) => completion_window);
+    const recorded = await world.client.hget(world.keys.run(id), 'completion_window');
+    if (recorded === window && bought.every((each) => each === window)) continue;
+    throw new Error(`expected job ${number} in the window ${window}, but got ${recorded}: ${bought}`);
+  }
 }
 
 async function endOf(

@@ -105,6 +105,8 @@ export function attemptOf(
     now: () => Date.now(),
     reservation: {
       renew: async () => {},
+      enterWindow: () => {},
+      windowRefused: async () => void done.push('window refused'),
       isOpen: () => true,
       takeOverToSend: async () => {
         if (answers.isExpired) throw new PostponedError();

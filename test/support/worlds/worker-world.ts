@@ -68,6 +68,8 @@ export interface AskOptions {
   stream?: boolean;
   timeout_ms?: number;
   deadline?: string;
+  needed_by?: string;
+  on_late?: 'wait' | 'buy_again';
   max_attempts?: number;
   delay_ms?: number;
   priority?: number;

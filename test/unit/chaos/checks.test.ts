@@ -49,8 +49,17 @@ const active: JobView = {
 
 function purchase(changes: Partial<LedgerEntry> = {}): LedgerEntry {
   const model = { model: 'o3', snapshot: 'o3-2025-04-16', service_tier: 'default', usage: null };
+  const noWindow = { completion_window: 'soonest', window_ends_at: null, cost_usd: null, list_usd: null };
   const entry = { response_id: 'resp_1', ...model, metadata: {}, question: base.question, created_at: 1000 };
-  return { ...entry, state: 'completed', cancelled_at: null, polls: 0, ...changes };
+  return {
+    ...entry,
+    ...noWindow,
+    state: 'completed',
+    ended_at: 2000,
+    cancelled_at: null,
+    polls: 0,
+    ...changes,
+  };
 }
 
 /** A job without problems, except for the given changes. */

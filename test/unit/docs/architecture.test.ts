@@ -8,8 +8,8 @@ const MAY_IMPORT: Record<(typeof ROOMS)[number], readonly string[]> = {
   worker: ['src'],
   simulator: [],
   cli: ['src', 'producer', 'worker', 'simulator'],
-  // Beside the product: kills its processes from outside.
-  chaos: ['src', 'simulator', 'test'],
+  // Beside the product: kills its processes from outside. One of them is a worker whose clock is scaled.
+  chaos: ['src', 'worker', 'simulator', 'test'],
   // Beside the product and beside a bare program: measures both from outside.
   bench: ['src', 'chaos'],
 };

@@ -42,7 +42,7 @@ describe('the body of a create', () => {
   const chosen = { name: '8h', isCallers: false };
 
   it('names the window, Standard processing and that the answer is stored', () => {
-    expect(bodyInWindow(body, chosen)).toEqual({
+    expect(bodyInWindow(body, chosen, undefined)).toEqual({
       ...body,
       ...{ store: true, service_tier: 'default' },
       background_options: { completion_window: '8h' },
@@ -56,15 +56,21 @@ describe('the body of a create', () => {
       service_tier: 'auto',
       background_options: { continuation_id: 'c' },
     };
-    expect(bodyInWindow(named, chosen)).toEqual({
+    expect(bodyInWindow(named, chosen, 'of the queue')).toEqual({
       ...named,
       background_options: { completion_window: '8h', continuation_id: 'c' },
     });
   });
 
+  it('names the chain of the job', () => {
+    expect(bodyInWindow(body, chosen, 'chain')['background_options']).toEqual({
+      ...{ completion_window: '8h', continuation_id: 'chain' },
+    });
+  });
+
   it('is the same object without a window, and loses one that was dropped', () => {
-    expect(bodyInWindow(body, undefined)).toBe(body);
-    expect(bodyInWindow({ ...body, ...asks('8h') }, undefined)).toEqual(body);
+    expect(bodyInWindow(body, undefined, 'c')).toBe(body);
+    expect(bodyInWindow({ ...body, ...asks('8h') }, undefined, 'c')).toEqual(body);
   });
 });
 
