@@ -58,7 +58,7 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   published = [];
   const { models: known, compressAboveKb } = defaultModels();
   if (known['o3'] === undefined) throw new Error('a model o3 was expected');
-  const models = { o3: { ...known['o3'], ...model } };
+  const models = { o3: { ...known['o3'], completionWindows: { '2h': 0.3, '8h': 0.4 }, ...model } };
   const tenants = { alice: { ...TENANT, ...alice } };
   app = new InstanceQueue({ redisUrl: server.url, models, tenants });
   queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants, compressAboveKb }, () => {});

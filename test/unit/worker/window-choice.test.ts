@@ -3,8 +3,9 @@ import { marginsFor } from '../../../src/quota/window-choice.ts';
 import { createWindowChoice } from '../../../worker/windows/choice.ts';
 
 const HOUR = 3_600_000;
-const [o3] = Object.values(defaultModels().models);
-if (o3 === undefined) throw new Error('expected a model');
+const [known] = Object.values(defaultModels().models);
+if (known === undefined) throw new Error('expected a model');
+const o3 = { ...known, completionWindows: { '2h': 0.3, '8h': 0.4 } };
 const never = { lateMs: 0, answers: 0 };
 
 describe('the choice of a window', () => {
