@@ -53,6 +53,7 @@ describe('a background response', () => {
     const { id } = await client.responses.create(body, { headers });
     const { body: job } = await call(instance.url, 'GET', `/jobs/${id}`);
     expect(job).toMatchObject({ needed_by: '2099-11-30T07:00:00.000Z' });
+    await reachedStatus(client, id, 'completed');
     for (const wrong of [{ 'O3Q-Needed-By': 'tomorrow' }, { 'O3Q-On-Late': 'wait' }]) {
       expect(await refusalOf(client.responses.create(body, { headers: wrong }))).toMatchObject({
         status: 400,
