@@ -45,6 +45,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
     if (!isPageVisit(request)) return response.redirect(addressOf(response, '/jobs'));
     send(response, 200, nowPage(await nowFor(response), visitorOf(response)));
   });
+  pages.get('/', (_request, response) => redirectTo(response, '/'));
   pages.get('/now', async (_request, response) => {
     response.set('cache-control', 'no-store').json(await nowFor(response));
   });

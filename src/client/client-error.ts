@@ -89,9 +89,12 @@ export function argumentRefused(subject: string, flaw: Flaw): O3ClientError {
 }
 
 export function unexpectedResponse(url: string, status: number, came: string): O3ClientError {
+  const advice = url.endsWith('/v1')
+    ? 'leave out /v1 at the end of O3Q_URL'
+    : 'check O3Q_URL (and O3Q_API_KEY, if something in between asks for a key)';
   return new O3ClientError(
     'unexpected_response',
-    `Expected an o3-queue at ${url}, got HTTP ${status} with ${came}: check O3Q_URL (and O3Q_API_KEY, if something in between asks for a key)`,
+    `Expected an o3-queue at ${url}, got HTTP ${status} with ${came}: ${advice}`,
     { status },
   );
 }

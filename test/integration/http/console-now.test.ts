@@ -37,6 +37,12 @@ describe('the page Now of an instance with keys', () => {
   const nowOf = async (name: string): Promise<NowState> =>
     (await as(name, 'GET', '/console/now')).body as NowState;
 
+  it('is where /console leads', async () => {
+    const headers = { accept: 'text/html', authorization: `Bearer ${KEYS[0]?.secret}` };
+    const answer = await fetch(`${instance.url}/console`, { headers, redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/']);
+  });
+
   it('counts for a tenant only its own jobs, and says what they wait for', async () => {
     const bodies = ['The first?', 'The second?', 'The third?'].map((question) => ({
       question: `${question} A secret of Alice`,
