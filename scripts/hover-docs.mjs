@@ -3,6 +3,8 @@
 // `npm run build` runs it on the declarations in `dist`.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
+import { auditEntry, auditPage } from '../dist/src/audit/audit.js';
+import { actionView, selectionView } from '../dist/src/job/action.js';
 import { jobPage, jobResult, jobView } from '../dist/src/job/view.js';
 
 /** The width of a comment, in columns. */
@@ -15,37 +17,44 @@ const schemaOf = (type) => {
   return $ref === undefined ? schema : $defs[$ref.split('/').at(-1)];
 };
 
-const FILE = 'dist/src/job/view.d.ts';
-/** The types of the file, each with its schema. */
-const TYPES = {
-  Usage: ofJob('Usage'),
-  JobError: ofJob('FailedJob').properties.error,
-  ResultSummary: ofJob('CompletedJob').properties.result,
-  ...Object.fromEntries(
-    ['WaitingJob', 'DelayedJob', 'ActiveJob', 'CompletedJob', 'FailedJob', 'CancelledJob'].map((id) => [
-      id,
-      ofJob(id),
-    ]),
-  ),
-  JobView: schemaOf(jobView),
-  JobResult: schemaOf(jobResult),
-  JobPage: schemaOf(jobPage),
+/** The declarations, each with the schemas of its types. */
+const FILES = {
+  'dist/src/job/view.d.ts': {
+    Usage: ofJob('Usage'),
+    JobError: ofJob('FailedJob').properties.error,
+    ResultSummary: ofJob('CompletedJob').properties.result,
+    ...Object.fromEntries(
+      ['WaitingJob', 'DelayedJob', 'ActiveJob', 'CompletedJob', 'FailedJob', 'CancelledJob'].map((id) => [
+        id,
+        ofJob(id),
+      ]),
+    ),
+    JobView: schemaOf(jobView),
+    JobResult: schemaOf(jobResult),
+    JobPage: schemaOf(jobPage),
+  },
+  'dist/src/job/action.d.ts': { Selection: schemaOf(selectionView), Action: schemaOf(actionView) },
+  'dist/src/audit/audit.d.ts': { AuditEntry: schemaOf(auditEntry), AuditPage: schemaOf(auditPage) },
 };
+/** The names of these types. One never refers to another of another file. */
+const NAMES = new Set(Object.values(FILES).flatMap((types) => Object.keys(types)));
 
-let text = readFileSync(FILE, 'utf8');
-for (const [name, schema] of Object.entries(TYPES)) {
-  const inferred = new RegExp(`^export type ${name} = z\\.infer<typeof \\w+>;$`, 'm');
-  if (!inferred.test(text)) throw new Error(`expected ${FILE} to infer ${name}`);
-  const written = typeFrom(schema, '', name);
-  text = text.replace(inferred, () => `export type ${name} = ${written};`);
+for (const [file, types] of Object.entries(FILES)) {
+  let text = readFileSync(file, 'utf8');
+  for (const [name, schema] of Object.entries(types)) {
+    const inferred = new RegExp(`^export type ${name} = z\\.infer<typeof \\w+>;$`, 'm');
+    if (!inferred.test(text)) throw new Error(`expected ${file} to infer ${name}`);
+    const written = typeFrom(schema, '', name);
+    text = text.replace(inferred, () => `export type ${name} = ${written};`);
+  }
+  writeFileSync(file, text);
 }
-writeFileSync(FILE, text);
 
 /** @param name the type that is declared, which its own schema must not refer to. */
 function typeFrom(schema, indent, name) {
   const { $ref, anyOf, oneOf, type, properties, additionalProperties, items } = schema;
   const id = $ref === undefined ? schema.id : $ref.split('/').at(-1);
-  if (id !== undefined && id !== name && id in TYPES) return id;
+  if (id !== undefined && id !== name && NAMES.has(id)) return id;
   if (id === 'Job' && name !== 'JobView') return 'JobView';
   const union = anyOf ?? oneOf;
   if (union !== undefined) return [...new Set(union.map((each) => typeFrom(each, indent, '')))].join(' | ');

@@ -71,7 +71,10 @@ const COLUMNS: Column[] = [
   { title: 'SHUTDOWN' },
 ];
 
-/** modelTable shows models as a table. Below it are the reasons why models are held up. */
+/**
+ * modelTable shows models as a table. Below it are the reasons why models are held up, and what runs within
+ * completion windows.
+ */
 export function modelTable(models: readonly ModelView[], terminal: Terminal): string {
   const rows = models.map(({ model, upstream_model: upstreamModel, limits, told_limits: told, state }) => [
     oneLine(model),
@@ -87,7 +90,22 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
   const reasons = models.flatMap(({ model, state: { reason } }) =>
     reason === null ? [] : linesOf(`${oneLine(model)}: ${oneLine(reason)}`, terminal),
   );
-  return [borderlessTable(COLUMNS, rows, terminal), ...reasons].join('\n');
+  const windows = models.flatMap((view) => windowNotes(view).flatMap((note) => linesOf(note, terminal)));
+  return [borderlessTable(COLUMNS, rows, terminal), ...reasons, ...windows].join('\n');
+}
+
+/** Says how many responses a model has within completion windows, and until when the upstream refuses windows. */
+function windowNotes({ model, limits, state }: ModelView): string[] {
+  const { in_flight_windowed: count, no_windows_until: until } = state;
+  const name = oneLine(model);
+  return [
+    ...(count === 0
+      ? []
+      : [`${name}: ${usedOf(count, limits.max_in_flight_windowed)} in flight within completion windows`]),
+    ...(until === null
+      ? []
+      : [`${name}: completion windows are refused by the upstream until ${oneLine(until)}`]),
+  ];
 }
 
 function usedOf(used: number, limit: number | null): string {

@@ -83,8 +83,17 @@ function expectedText({ completion_window: name, answer_by: by }: QuotedWindow, 
   return name === 'soonest' ? distanceText(by, now) : `by ${localTime(new Date(by))}`;
 }
 
-/** Says which window would be taken and why, and what would be cheaper. */
+/** Says which window would be taken and why, what would be cheaper, and why nothing may be. */
 function choiceNotes(quote: Quote, neededBy: string | undefined, now: number): string[] {
+  const { no_windows_until: until } = quote;
+  const refusal =
+    until === null
+      ? []
+      : [`No discount for a later answer: refused by the upstream until ${localTime(new Date(until))}.`];
+  return [...windowNotes(quote, neededBy, now), ...refusal];
+}
+
+function windowNotes(quote: Quote, neededBy: string | undefined, now: number): string[] {
   const { completion_window: taken, windows } = quote;
   const cheapest = windows.at(-1);
   const cheaper = cheapest !== undefined && cheapest.completion_window !== taken ? cheapest : undefined;

@@ -35,6 +35,12 @@ export const quote = z
     expected_usd: usd.describe('What the job costs in that window. null: the price is unknown.'),
     most_usd: usd.describe('The same with the largest output. null: any output, or the price is unknown.'),
     windows: z.array(quotedWindow).describe('What the model offers for this request, the shortest first.'),
+    no_windows_until: z.iso
+      .datetime()
+      .nullable()
+      .describe(
+        'Until when the queue chooses no window, because the upstream has refused one. null: it may.',
+      ),
     waiting_for: z.string().describe('What the job would wait for first.'),
     position: z.int().min(1).nullable().describe('Its estimated position in the fair queue.'),
     eta_ms: count.nullable().describe('Milliseconds until the answer as `soonest`. null: unknown.'),
@@ -61,6 +67,7 @@ export const quoteExample: Quote = {
       ...{ saved_usd: 0.009392, answer_by: '2026-03-02T02:00:04.000Z' },
     },
   ],
+  no_windows_until: null,
   ...{ waiting_for: 'its turn: 4 jobs before it', position: 5, eta_ms: 52_000 },
   eta_basis: '4 jobs before it at 1 start per second, then 48 s for the answer',
 };

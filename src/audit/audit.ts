@@ -12,12 +12,12 @@ const AUDITED = [
 
 export const auditEntry = z
   .strictObject({
-    at: z.iso.datetime(),
+    at: z.iso.datetime().describe('When it happened.'),
     by: z
       .string()
       .nullable()
       .describe('The tenant whose key or session was used; null: the instance has no keys.'),
-    what: z.enum(AUDITED),
+    what: z.enum(AUDITED).describe('The kind of act.'),
     subject: z
       .string()
       .describe('The id of the job or of the action, or the name of the model or of the tenant.'),
@@ -32,7 +32,7 @@ export const auditEntry = z
 
 export const auditPage = z
   .strictObject({
-    entries: z.array(auditEntry),
+    entries: z.array(auditEntry).describe('The newest first, at most 100.'),
     next_cursor: z
       .string()
       .nullable()
@@ -40,7 +40,9 @@ export const auditPage = z
   })
   .meta({ id: 'AuditPage' });
 
+/** AuditEntry is one act of a person or a program that changed something. */
 export type AuditEntry = z.infer<typeof auditEntry>;
+/** AuditPage is a page of the audit log. */
 export type AuditPage = z.infer<typeof auditPage>;
 
 /** The most entries of a page. */

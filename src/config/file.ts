@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
+import { usualWindowsOf, type WindowDiscounts } from '../job/completion-window.ts';
 import {
   type FileSettings,
   fileSchema,
@@ -19,9 +20,11 @@ type ReadonlyDeep<Settings> = Settings extends object
   : Settings;
 
 /** ModelConfig is a configured model. schema.ts says what each field means. */
-export interface ModelConfig extends ReadonlyDeep<Omit<ModelSettings, 'upstream'>> {
+export interface ModelConfig extends ReadonlyDeep<Omit<ModelSettings, 'upstream' | 'completionWindows'>> {
   /** The upstream's own name of the model. */
   readonly upstream: string;
+  /** The windows among which the queue chooses, with their discounts; empty: none. */
+  readonly completionWindows: WindowDiscounts;
 }
 
 /** TenantConfig is what the owner of one API key may use. */
@@ -127,7 +130,10 @@ function configFrom(
     defaultModel: defaultModel ?? first,
     hasBuiltInModels: !(typeof content === 'object' && content !== null && 'models' in content),
     models: Object.fromEntries(
-      Object.entries(models).map(([name, model]) => [name, { ...model, upstream: model.upstream ?? name }]),
+      Object.entries(models).map(([name, model]) => {
+        const { upstream = name, completionWindows = usualWindowsOf(upstream) } = model;
+        return [name, { ...model, upstream, completionWindows }];
+      }),
     ),
   };
 }

@@ -39,9 +39,6 @@ const windowsSchema = strictObject({
   '8h': discount.optional().describe('The discount for answers within eight hours.'),
 });
 
-/** OPENAI_WINDOWS are OpenAI's completion windows and their discounts (cost guide, November 2026). */
-const OPENAI_WINDOWS = { '2h': 0.3, '8h': 0.4 };
-
 const modelSchema = strictObject({
   upstream: z
     .string()
@@ -74,10 +71,11 @@ const modelSchema = strictObject({
         'take no place of maxInFlight, neither of the model nor of the tenant.',
     ),
   completionWindows: windowsSchema
-    .default(OPENAI_WINDOWS)
+    .optional()
     .describe(
       'The completion windows that jobs with needed_by may use: the window and its discount, 0.4 for 40 %. {} ' +
-        'switches them off. A request that names a window itself is sent with it in any case.',
+        'switches them off. Default: those of OpenAI for models that have them (gpt-6.2-sol, gpt-6.2-astra), else ' +
+        'none. A request that names a window itself is sent with it in any case.',
     ),
   maxAttempts: positiveInt
     .max(1000)

@@ -4,17 +4,17 @@ import {
   COMPLETION_WINDOWS,
   type CompletionWindow,
   discountOf,
-  mayHaveWindows,
   WINDOW_MS,
-  windowFor,
   windowNamed,
 } from '../job/completion-window.ts';
 import type { ParsedRequest } from '../job/request.ts';
+import type { EnqueuedNeed } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota, type Quota } from '../quota/quota.ts';
 import type { QuotaSnapshot } from '../quota/snapshot.ts';
+import { chooseWindow, marginsFor, windowsFor } from '../quota/window-choice.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { LONG_INPUT } from '../usage/openai-prices.ts';
 import { createPriceList } from '../usage/price.ts';
@@ -38,7 +38,8 @@ export async function quoteFor(
   const { queue, delayMs, options } = newJobFrom(request, access, {
     ...{ streamByDefault: true, tenant, key: undefined },
   });
-  const { input = 0, effort = '', tier = null, by, window: asked } = options.need ?? {};
+  const need: Partial<EnqueuedNeed> = options.need ?? {};
+  const { input = 0, effort = '', tier = null, by } = need;
   const [upstreamModel, quota, snapshot] = await upstreamOf(access, queue);
   const [[expected], waiting] = await Promise.all([
     quota.expect([{ id: '', inputTokens: input, class: `${tenant}/${effort}` }]),
@@ -48,7 +49,7 @@ export async function quoteFor(
   const most = 'request' in request ? request.request['max_output_tokens'] : request.max_output_tokens;
   const mostTokens = typeof most === 'number' ? most : null;
   const likely = Math.min(expected?.outputTokens ?? 0, mostTokens ?? Number.POSITIVE_INFINITY);
-  const { meanDurationMs = 0 } = snapshot;
+  const { meanDurationMs = 0, lateness, noWindowsUntil = 0 } = snapshot;
   /** When the job is sent to the upstream, in Unix milliseconds; the end of an unknown wait is now. */
   const sentAt =
     serverTime(access.redis) + delayMs + Math.max(0, (waiting.eta_ms ?? meanDurationMs) - meanDurationMs);
@@ -71,15 +72,18 @@ export async function quoteFor(
       answer_by: isKnown ? new Date(answerAt).toISOString() : null,
     };
   };
-  const hasWindows = mayHaveWindows(queue.config, upstreamModel) && queue.config.background !== 'never';
-  const offered = hasWindows && isStandard(tier) ? completionWindows : {};
+  const leftMs = by === undefined ? undefined : by - sentAt;
+  const marginMs = marginsFor(lateness);
+  const chooses = windowsFor(queue.config, upstreamModel, need.tier);
+  const isRefused = noWindowsUntil > sentAt && Object.keys(chooses).length > 0;
+  const offered = isRefused ? {} : chooses;
+  const chosenBy = { model: queue.config, upstreamModel, marginMs, isRefused };
+  const chosen = chooseWindow(need, leftMs, chosenBy)?.name ?? 'soonest';
+  const known = windowNamed(chosen);
   const soonest = quoted('soonest');
-  const named = hasWindows ? asked : undefined;
-  const known = windowNamed(named);
   const windows = COMPLETION_WINDOWS.filter(
     (window) => window !== 'soonest' && (offered[window] !== undefined || window === known),
   );
-  const chosen = named ?? (by === undefined ? 'soonest' : windowFor({ leftMs: by - sentAt, offered }));
   const all = [soonest, ...windows.map(quoted)];
   const { expected_usd, most_usd } = all.find((each) => each.completion_window === chosen) ?? soonest;
   return {
@@ -98,13 +102,9 @@ export async function quoteFor(
     completion_window: chosen,
     ...{ expected_usd, most_usd },
     windows: all,
+    no_windows_until: isRefused ? new Date(noWindowsUntil).toISOString() : null,
     ...waiting,
   };
-}
-
-/** Windows require Standard processing. */
-function isStandard(tier: string | null): boolean {
-  return tier === null || tier === 'auto' || tier === 'default';
 }
 
 /** upstreamOf returns the first upstream model that is not gone, or else the last one, with its quota. */

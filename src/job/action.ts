@@ -25,8 +25,8 @@ const byReason = z.record(z.string(), count);
 
 export const actionView = z
   .strictObject({
-    id: z.string(),
-    kind: z.enum(ACTION_KINDS),
+    id: z.string().describe('The id of the action.'),
+    kind: z.enum(ACTION_KINDS).describe('What it does with each job.'),
     status: z
       .enum(['running', 'stopping', 'stopped', 'done'])
       .describe(
@@ -35,7 +35,7 @@ export const actionView = z
     filter: z.record(z.string(), z.unknown()).describe('The filter of its selection.'),
     started_by: z.string().nullable().describe('The tenant that started it; null: the instance has no keys.'),
     created_at: time.describe('Jobs that were created later do not belong to the selection.'),
-    finished_at: time.nullable(),
+    finished_at: time.nullable().describe('When it was done or stopped; null: it still runs.'),
     ...counted,
     done: count.describe('How many jobs it has cancelled, retried or deleted.'),
     skipped: byReason.describe('How many jobs it has left as they are, by the reason.'),

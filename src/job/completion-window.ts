@@ -44,6 +44,18 @@ export function windowLengthMs(name: string): number {
 /** The models whose documentation has windows (November 2026), and their snapshots. */
 const WITH_WINDOWS = /^gpt-6\.2-(sol|astra)(-\d{4}-\d{2}-\d{2})?$/;
 
+/** OPENAI_WINDOWS are OpenAI's completion windows and their discounts (cost guide, November 2026). */
+const OPENAI_WINDOWS: WindowDiscounts = { '2h': 0.3, '8h': 0.4 };
+
+/**
+ * usualWindowsOf returns the windows of an upstream model for which the configuration names none: those that
+ * its documentation has. A server that does not know windows may ignore that a request asks for one, and the
+ * queue would book a discount that was not given.
+ */
+export function usualWindowsOf(upstreamModel: string): WindowDiscounts {
+  return WITH_WINDOWS.test(upstreamModel) ? OPENAI_WINDOWS : {};
+}
+
 /**
  * mayHaveWindows says whether windows are tried with an upstream model of a configured model. The first
  * choice may say for itself that it has none. A fallback, which takes over without being asked for, must be

@@ -272,7 +272,17 @@ export type UncompletedJob = Exclude<JobView, CompletedJob>;
 export type JobResult = z.infer<typeof jobResult>;
 /** ResultOutcome is the result of a completed job, or the view of an unfinished, failed or cancelled job. */
 export type ResultOutcome =
-  | { status: 'completed'; result: JobResult }
-  | { status: UncompletedJob['status']; job: UncompletedJob };
+  | {
+      /** The job is completed. */
+      status: 'completed';
+      /** The whole result. */
+      result: JobResult;
+    }
+  | {
+      /** The status of the job, which has no result, or none yet. */
+      status: UncompletedJob['status'];
+      /** The view of the job. */
+      job: UncompletedJob;
+    };
 
 export type JobPage = z.infer<typeof jobPage>;

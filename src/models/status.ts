@@ -79,6 +79,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         requests_per_minute: config.requestsPerMinute ?? null,
         tokens_per_minute: config.tokensPerMinute ?? null,
         max_in_flight: config.maxInFlight ?? null,
+        max_in_flight_windowed: config.maxInFlightWindowed,
       },
       told_limits: {
         requests_per_minute: quota?.advertisedRequests ?? null,
@@ -90,13 +91,19 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         workers: workers.count,
         free_slots: workers.freeSlots,
         waiting,
-        in_flight: quota?.inFlight ?? 0,
+        in_flight: quota === undefined ? 0 : quota.inFlight - quota.inFlightWindowed,
+        in_flight_windowed: quota?.inFlightWindowed ?? 0,
+        no_windows_until: timeText(quota?.noWindowsUntil),
         requests_last_minute: quota?.requests ?? 0,
         tokens_last_minute: quota?.tokens ?? 0,
         shutdown_date: shutdownDates.get(upstreamModel) ?? null,
       },
     };
   });
+}
+
+function timeText(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
 }
 
 /**

@@ -35,6 +35,8 @@ export interface ModelView {
     requests_per_minute: number | null;
     tokens_per_minute: number | null;
     max_in_flight: number | null;
+    /** The most responses within a completion window. They take no slot of `max_in_flight`. */
+    max_in_flight_windowed: number;
   };
   /**
    * The limits that the upstream advertises; null: it has advertised none lately. The smaller of the
@@ -62,10 +64,17 @@ export interface ModelState {
   /** How many jobs wait in the fair queue. */
   waiting: number;
   /**
-   * Jobs in flight at the upstream model. The number includes the jobs of other models that use the same
-   * upstream model.
+   * Jobs in flight at the upstream model, without those within a completion window. The number includes the
+   * jobs of other models that use the same upstream model.
    */
   in_flight: number;
+  /** The same for jobs within a completion window. */
+  in_flight_windowed: number;
+  /**
+   * Until when the queue chooses no completion window, because the upstream has refused one; ISO 8601. null:
+   * the upstream has not.
+   */
+  no_windows_until: string | null;
   requests_last_minute: number;
   tokens_last_minute: number;
   /**

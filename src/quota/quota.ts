@@ -24,10 +24,8 @@ import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';
 export type { QuotaReport } from './report.ts';
 export type {
   Need,
-  NeededWindow,
   QuotaWait,
   ReserveReply,
-  WindowLateness,
 } from './reserve.ts';
 
 /**

@@ -1,6 +1,7 @@
-import { type DiscountedWindow, windowNamed } from '../job/completion-window.ts';
+import { windowNamed } from '../job/completion-window.ts';
 import type { ScriptValue } from '../redis/script.ts';
 import type { PauseReason } from './snapshot.ts';
+import { latenessFrom, type NeededWindow, type WindowLateness } from './window-choice.ts';
 
 /** The most tokens that one job can be charged, more than any model accepts. */
 const MOST_TOKENS = 1e9;
@@ -21,14 +22,6 @@ export interface Need {
   window?: NeededWindow | undefined;
 }
 
-/** NeededWindow is a completion window for which a job asks. */
-export interface NeededWindow {
-  /** `2h`, `8h`, or another window that the job's own request names. */
-  name: string;
-  /** Whether the job's own request names it. Only such a job gets one after a refusal of windows. */
-  isCallers: boolean;
-}
-
 /**
  * QuotaReason says why no job may be sent to an upstream model right now. With `max_in_flight_windowed` this
  * concerns only jobs within a completion window.
@@ -45,9 +38,6 @@ export interface QuotaWait {
   reason: QuotaReason;
   milliseconds: number;
 }
-
-/** WindowLateness says how much later than its window the latest answer came, and of how many answers. */
-export type WindowLateness = Readonly<Record<DiscountedWindow, { lateMs: number; answers: number }>>;
 
 /** ReserveReply is what `Quota.reserve` has reserved. */
 export interface ReserveReply {
@@ -129,10 +119,9 @@ function labelOf({ name, isCallers }: NeededWindow): string {
 
 function windowsFrom(windows: readonly string[]): Pick<ReserveReply, 'windowed' | 'lateness'> {
   if (windows.length === 0) return { windowed: [], lateness: undefined };
-  const [lateTwo = 0, two = 0, lateEight = 0, eight = 0] = windows.slice(0, 4).map(Number);
   return {
     windowed: windows.slice(4).map((window) => window !== ''),
-    lateness: { '2h': { lateMs: lateTwo, answers: two }, '8h': { lateMs: lateEight, answers: eight } },
+    lateness: latenessFrom(windows.slice(0, 4)),
   };
 }
 

@@ -1,3 +1,5 @@
+import { latenessFrom, type WindowLateness } from './window-choice.ts';
+
 /** PAUSE_REASONS are the reasons why no job is sent to an upstream model, the most serious first. */
 export const PAUSE_REASONS = [
   'gone',
@@ -30,6 +32,15 @@ export interface QuotaSnapshot {
   tokens: number;
   /** How many jobs have a reservation. */
   inFlight: number;
+  /** How many of them have it for a response within a completion window. */
+  inFlightWindowed: number;
+  /**
+   * Until then no job gets a window that its own request does not name, because the upstream has refused one;
+   * in Unix milliseconds. undefined: jobs may get windows.
+   */
+  noWindowsUntil: number | undefined;
+  /** How late answers within each window were. */
+  lateness: WindowLateness;
   /** The upstream's own limits per minute; undefined: not advertised in the last day. */
   advertisedRequests: number | undefined;
   advertisedTokens: number | undefined;
@@ -46,19 +57,25 @@ const ADVERTISED_FOR_MS = 86_400_000;
 
 /** decodeSnapshot reads the reply of the script `quota.snapshot`. */
 export function decodeSnapshot(reply: unknown): QuotaSnapshot {
-  const [at, requests, tokens, inFlight, flat, meanTokens, meanDurationMs] = reply as [
+  const [at, requests, tokens, inFlight, flat, averages] = reply as [
     ...[number, number, number, number],
-    ...[string[], string | null, string | null],
+    ...[string[], (string | null)[]],
   ];
+  const [meanTokens = null, meanDurationMs = null, ...lateness] = averages;
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] ?? '', flat[i + 1] ?? '');
   const state = new Map([...fields].map(([field, value]) => [field, Number(value)] as const));
+  const noWindowsUntil = state.get('no_windows_until') ?? 0;
   const isAdvertised = at - (state.get('advertised_at') ?? 0) < ADVERTISED_FOR_MS;
   return {
     at,
     requests,
     tokens,
     inFlight,
+    // The next reservation drops what dead workers have left in this number.
+    inFlightWindowed: Math.min(inFlight, state.get('windowed') ?? 0),
+    noWindowsUntil: noWindowsUntil > at ? noWindowsUntil : undefined,
+    lateness: latenessFrom(lateness),
     advertisedRequests: isAdvertised ? state.get('advertised_requests') : undefined,
     advertisedTokens: isAdvertised ? state.get('advertised_tokens') : undefined,
     meanTokens: meanTokens === null ? undefined : Number(meanTokens),

@@ -28,6 +28,11 @@ export interface Quote {
   most_usd: number | null;
   /** The completion windows that the model offers for this request, the shortest first. */
   windows: QuotedWindow[];
+  /**
+   * Until when `windows` has no discounted window, because the upstream has refused one; ISO 8601. null: the
+   * upstream has not.
+   */
+  no_windows_until: string | null;
   waiting_for: string;
   /** The job's position in the fair queue; null: unknown. */
   position: number | null;

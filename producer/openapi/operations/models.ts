@@ -24,7 +24,14 @@ const modelState = z.strictObject({
   workers: count.describe('Running workers that take the model’s jobs.'),
   free_slots: count.describe('Jobs of the model that these workers can take now.'),
   waiting: count.describe('Jobs in the model’s fair queue.'),
-  in_flight: count.describe('Jobs in flight at `upstream_model`, from all models that use it.'),
+  in_flight: count.describe(
+    'Jobs in flight at `upstream_model`, from all models that use it, without those within a completion window.',
+  ),
+  in_flight_windowed: count.describe('The same for jobs within a completion window.'),
+  no_windows_until: z.iso
+    .datetime()
+    .nullable()
+    .describe('Until when the queue chooses no window, because the upstream has refused one. null: it may.'),
   requests_last_minute: z.number(),
   tokens_last_minute: z.number(),
   shutdown_date: z.iso
@@ -42,8 +49,13 @@ export const modelView = z
       .string()
       .describe('The upstream model that jobs are sent to now: the first of these that still exists.'),
     limits: z
-      .strictObject({ requests_per_minute: limit, tokens_per_minute: limit, max_in_flight: limit })
-      .describe('Limits of the configuration; null: none.'),
+      .strictObject({
+        ...{ requests_per_minute: limit, tokens_per_minute: limit },
+        ...{ max_in_flight: limit, max_in_flight_windowed: count },
+      })
+      .describe(
+        'Limits of the configuration; null: none. Jobs within a completion window count only for the last one.',
+      ),
     told_limits: z
       .strictObject({ requests_per_minute: limit, tokens_per_minute: limit })
       .describe(
@@ -68,7 +80,12 @@ const paused = {
   upstream: 'o3',
   fallbacks: ['gpt-5.6-sol'],
   upstream_model: 'o3',
-  limits: { requests_per_minute: 600, tokens_per_minute: null, max_in_flight: null },
+  limits: {
+    requests_per_minute: 600,
+    tokens_per_minute: null,
+    max_in_flight: null,
+    max_in_flight_windowed: 2000,
+  },
   told_limits: { requests_per_minute: 500, tokens_per_minute: 30_000 },
   board: { paused: false, concurrency: null, rate_limit: null },
   state: {
@@ -81,6 +98,8 @@ const paused = {
     free_slots: 400,
     waiting: 212,
     in_flight: 0,
+    in_flight_windowed: 0,
+    no_windows_until: null,
     requests_last_minute: 31,
     tokens_last_minute: 24_870,
     shutdown_date: '2026-12-11',

@@ -13,6 +13,15 @@ export function cannotCarry(param: string, instead?: string): OpenAiError {
   return new OpenAiError(400, { message, param, code: 'unsupported_parameter' });
 }
 
+/** unknownParameter makes the refusal of a parameter that OpenAI does not have, in OpenAI's words. */
+export function unknownParameter(param: string): OpenAiError {
+  return new OpenAiError(400, {
+    message: `Unknown parameter: '${param}'.`,
+    param,
+    code: 'unknown_parameter',
+  });
+}
+
 /** unexpected makes the refusal of a value. @param expected what would have been right. */
 export function unexpected(param: string, expected: string, value: unknown): OpenAiError {
   const message = `Invalid value for '${param}': expected ${expected}, got ${shown(value)}.`;

@@ -1,5 +1,4 @@
 import { ExactNumber } from '../../../src/job/exact-json.ts';
-import { OpenAiError } from '../openai-error.ts';
 import {
   booleanIn,
   cannotCarry,
@@ -9,6 +8,7 @@ import {
   objectIn,
   pick,
   unexpected,
+  unknownParameter,
 } from './chat-fields.ts';
 import { textFormatFrom, toolChoiceFrom, toolsFrom } from './chat-tools.ts';
 import { inputItemsFrom } from './message-items.ts';
@@ -136,14 +136,7 @@ function refuseUncarried(chat: Fields): void {
   for (const [name, value] of Object.entries(chat)) {
     if (KNOWN.has(name) || !isSet(value)) continue;
     const uncarried = UNCARRIED.get(name);
-    if (uncarried === undefined) {
-      const param = name.slice(0, 100);
-      throw new OpenAiError(400, {
-        message: `Unknown parameter: '${param}'.`,
-        param,
-        code: 'unknown_parameter',
-      });
-    }
+    if (uncarried === undefined) throw unknownParameter(name.slice(0, 100));
     if (uncarried.isNothing?.(value) !== true) throw cannotCarry(name, uncarried.instead);
   }
 }

@@ -1,4 +1,13 @@
-import { type Fields, isSet, listIn, objectIn, pick, textIn, unexpected } from './chat-fields.ts';
+import {
+  type Fields,
+  isSet,
+  listIn,
+  objectIn,
+  pick,
+  textIn,
+  unexpected,
+  unknownParameter,
+} from './chat-fields.ts';
 
 /**
  * toolsFrom turns tools of a chat into tools of the Responses API, where the fields of a function stand at
@@ -77,6 +86,8 @@ function namedTool(type: 'function' | 'custom', fields: Fields, param: string): 
  */
 export function textFormatFrom(format: unknown): Fields {
   const { type, ...fields } = objectIn(format, 'response_format');
+  // Some servers take a schema beside `json_object`. Without it the model would not know what to answer.
+  if (type === 'json_object' && isSet(fields['schema'])) throw unknownParameter('response_format.schema');
   if (type === 'text' || type === 'json_object') return { type };
   if (type !== 'json_schema') {
     throw unexpected('response_format.type', 'one of text, json_object, json_schema', type);

@@ -39,8 +39,9 @@ return expected
  * quotaSnapshot reads a quota as it is now: the sums in its state are only as recent as the last reservation.
  * It writes nothing, so that it also works when the memory of Redis is full.
  *
- * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, mean tokens of a
- * job, mean duration of a response (ms)}`.
+ * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, {mean tokens of a
+ * job, mean duration of a response (ms), and for the windows of 2 and of 8 hours how late the latest answer was
+ * (ms) and how many there were}}`.
  */
 export const quotaSnapshot = defineScript({
   name: 'quota.snapshot',
@@ -54,10 +55,11 @@ for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
 end
 local advertisedAt = tonumber(redis.call('HGET', state, 'advertised_at')) or 0
 if advertisedAt + COUNTS_MS > now then tokens = tokens + drift() end
-local means = redis.call('HMGET', usage, 'tokens', 'duration_ms')
+local averages = redis.call('HMGET', usage,
+  'tokens', 'duration_ms', 'late_ms:2h', 'n:late_ms:2h', 'late_ms:8h', 'n:late_ms:8h')
 return {
   now, requests, math.floor(tokens), redis.call('ZCOUNT', leases, '(' .. text(now), '+inf'),
-  redis.call('HGETALL', state), means[1], means[2]
+  redis.call('HGETALL', state), averages
 }
 `,
 });

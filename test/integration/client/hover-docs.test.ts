@@ -26,6 +26,8 @@ const RETURNED: Record<string, readonly string[]> = {
     ...['JobResult', 'ResultSummary', 'JobError', 'Usage', 'JobPage'],
   ],
   'job/event': ['EventsToken'],
+  'job/action': ['Selection', 'Action'],
+  'audit/audit': ['AuditEntry', 'AuditPage'],
   'usage/report': ['UsageSums', 'UsageRow', 'UsageReport'],
 };
 const DECLARED = [...Object.entries(PASSED), ...Object.entries(RETURNED)];
@@ -101,18 +103,20 @@ it('the comments of a request are the descriptions of its fields in the OpenAPI 
   expect(forms.map(descriptionsOf)).toContainEqual(expect.objectContaining(commentsOf('BulkRequest')));
 });
 
-it('an editor shows a comment for every field of each form of JobEvent', () => {
-  const text = declarations('job/event');
-  const forms = text.slice(text.indexOf('export type JobEvent'), text.indexOf('\n};\n'));
+it.each([
+  ['JobEvent', 'job/event', ['type', 'number', 'data', 'text', 'attempt', 'reason']],
+  ['ResultOutcome', 'job/view', ['status', 'result', 'job']],
+])('an editor shows a comment for every field of each form of %s', (type, file, expected) => {
+  const text = declarations(file);
+  const start = text.indexOf(`export type ${type} =`);
+  const forms = text.slice(start, text.indexOf('\n};\n', start));
   const fields = [...forms.matchAll(/(\*\/)?\n +(\w+): /g)];
-  expect(fields.map(([, , name]) => name)).toEqual(
-    expect.arrayContaining(['type', 'number', 'data', 'text', 'attempt', 'reason']),
-  );
+  expect(fields.map(([, , name]) => name)).toEqual(expect.arrayContaining(expected));
   expect(fields.filter(([, comment]) => comment === undefined)).toEqual([]);
 });
 
-it('the comments of a job and its result are the descriptions of their fields in the OpenAPI document', () => {
-  for (const type of RETURNED['job/view'] ?? []) {
+it('the comments of a job, its result, an action and the audit log are the descriptions of their fields in the OpenAPI document', () => {
+  for (const type of ['job/view', 'job/action', 'audit/audit'].flatMap((file) => RETURNED[file] ?? [])) {
     const schema = components?.schemas?.[type];
     if (schema !== undefined) expect(commentsOf(type)).toEqual(descriptionsOf(schema));
   }

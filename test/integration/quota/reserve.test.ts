@@ -58,7 +58,7 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   published = [];
   const { models: known, compressAboveKb } = defaultModels();
   if (known['o3'] === undefined) throw new Error('a model o3 was expected');
-  const models = { o3: { ...known['o3'], ...model } };
+  const models = { o3: { ...known['o3'], completionWindows: { '2h': 0.3, '8h': 0.4 }, ...model } };
   const tenants = { alice: { ...TENANT, ...alice } };
   app = new InstanceQueue({ redisUrl: server.url, models, tenants });
   queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants, compressAboveKb }, () => {});
@@ -285,6 +285,15 @@ describe('completion windows', () => {
   const windowOf = (id: string): Promise<string | null> =>
     redis.hget(queue.keys.run(id), 'completion_window');
   const asks = { background_options: { completion_window: '8h' } };
+  const quoted = async (options: Record<string, unknown>, request: Record<string, unknown> = {}) => {
+    const asked = parseJobRequest({ request: { input: 'Why is it blue?', ...request }, ...options });
+    const quote = await app.as({ tenant: 'alice', admin: false }).quote(asked);
+    return {
+      no_windows_until: quote.no_windows_until,
+      windows: quote.windows.map(({ completion_window: name }) => name),
+      chosen: quote.completion_window,
+    };
+  };
 
   it('are chosen when the quota is reserved, by the time that is left then, and stored in the record', async () => {
     await start({}, {});
@@ -307,6 +316,12 @@ describe('completion windows', () => {
     const [first, second] = [await ask('alice'), await ask('alice')];
     expect(await dispatch()).toMatchObject({ started: 3 });
     expect(await startedIds()).toEqual([windowed[0], windowed[1], first]);
+    expect(await app.models()).toMatchObject([
+      {
+        limits: { max_in_flight: 1, max_in_flight_windowed: 2 },
+        state: { in_flight: 1, in_flight_windowed: 2, no_windows_until: null },
+      },
+    ]);
     expect(await dispatch()).toMatchObject({ started: 0 });
     const quota = quotas.of('o3');
     await quota.settle(quotaJobId('o3', windowed[0] ?? ''), undefined);
@@ -336,10 +351,25 @@ describe('completion windows', () => {
     expect(await Promise.all([chosen, named].map(windowOf))).toEqual(['soonest', '8h']);
     const untilMs = Number(await redis.hget('o3q:quota:{o3}', 'no_windows_until'));
     expect(untilMs - Date.now()).toBeGreaterThan(3_500_000);
+    const refusal = { no_windows_until: new Date(untilMs).toISOString() };
+    expect(await quoted(inHours(12))).toEqual({ ...refusal, windows: ['soonest'], chosen: 'soonest' });
+    expect(await app.models()).toMatchObject([{ state: refusal }]);
+    expect(await quoted({}, asks)).toEqual({ ...refusal, windows: ['soonest', '8h'], chosen: '8h' });
     await quotas.of('o3').resume();
     const later = await ask('alice', {}, inHours(12));
     expect(await dispatch()).toMatchObject({ started: 1 });
     expect(await windowOf(later)).toBe('8h');
+  });
+
+  it('are chosen by a quote with the margins that answers have shown, as a dispatcher does', async () => {
+    await start({}, {});
+    expect(await quoted(inHours(10))).toMatchObject({ no_windows_until: null, chosen: '8h' });
+    await ask('alice', asks);
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    const used = { inputTokens: 10, outputTokens: 10, durationMs: 10 * 3_600_000 };
+    await quotas.of('o3').settle(quotaJobId('o3', (await startedIds())[0] ?? ''), used);
+    expect(await quoted(inHours(10))).toMatchObject({ chosen: '2h' });
+    expect(await quoted(inHours(12))).toMatchObject({ chosen: '8h' });
   });
 
   it('are dropped at a fallback that is not known to have them', async () => {

@@ -1,4 +1,7 @@
-import { simulatedAnswer } from '../../../simulator/response/answer.ts';
+import { isObject } from '../../../simulator/api/json.ts';
+import { itemsOf } from '../../../simulator/request/conversation.ts';
+import { type Question, simulatedAnswer } from '../../../simulator/response/answer.ts';
+import { sampleOf } from '../../../simulator/sample/schema-sample.ts';
 import { type CuttingProxy, openCuttingProxy } from '../../support/http/cutting-proxy.ts';
 import { type Case, CLIENTS, cutsOf } from '../../support/openai/client-cases.ts';
 import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
@@ -40,7 +43,8 @@ describeWithOpenAiClients('an unmodified client', (run) => {
         answer: (question) => {
           // The response has been bought: now a connection without its answer breaks.
           if (question.text.includes('is cut in its text')) setImmediate(() => proxy.cut(question.text));
-          return simulatedAnswer(question);
+          const schema = schemaInWords(question.body);
+          return schema === undefined ? simulatedAnswer(question) : JSON.stringify(sampleOf(schema));
         },
       },
     });
@@ -103,15 +107,19 @@ describeWithOpenAiClients('an unmodified client', (run) => {
       expect(bought(`${name(way)} ${words}:`)).toBe(2);
     });
 
-    each(['structured', 'structuredInParts'], 'gets an answer in its schema', (way, kind) => {
-      expect(seen[`${way} ${kind}`]).toEqual({
-        title: 'simulatedsim',
-        count: 3,
-        tags: ['red', 'red'],
-        note: 'simulated',
-      });
-      expect(bought(`${name(way)} answers in a schema (${kind})?`)).toBe(1);
-    });
+    each(
+      ['structured', 'structuredInParts', 'jsonMode', 'jsonModeInParts'],
+      'gets an answer in its schema',
+      (way, kind) => {
+        expect(seen[`${way} ${kind}`]).toEqual({
+          title: 'simulatedsim',
+          count: 3,
+          tags: ['red', 'red'],
+          note: 'simulated',
+        });
+        expect(bought(`${name(way)} answers in a schema (${kind})?`)).toBe(1);
+      },
+    );
 
     each(['refused'], 'sees why it was refused', (way) => {
       expect(seen[`${way} refused`]?.error?.message).toContain('refused, because metadata.sim asked');
@@ -136,6 +144,14 @@ describeWithOpenAiClients('an unmodified client', (run) => {
     expect(proxy.broken()).toBe(CLIENTS.flatMap(cutsOf).length);
   });
 });
+
+/** schemaInWords returns the schema that instructor writes into its instructions: a model in JSON mode follows it. */
+function schemaInWords({ text, input }: Question['body']): unknown {
+  const isJsonMode = isObject(text) && isObject(text['format']) && text['format']['type'] === 'json_object';
+  const [instructions] = isJsonMode ? itemsOf(input).filter(isObject) : [];
+  const [, schema] = /json schema: (\{.*\})/.exec(String(instructions?.['content'])) ?? [];
+  return schema === undefined ? undefined : JSON.parse(schema);
+}
 
 /** No part of the text comes twice. A slow machine joins the parts, at last to a single one. */
 function expectParts(told: Told | undefined): void {

@@ -11,12 +11,9 @@ const SCHEMA = z.object({
 });
 
 export default function createClient({ url }) {
-  const client = createInstructor({
-    client: new OpenAI({ baseURL: url, apiKey: 'any', logLevel: 'off' }),
-    mode: 'TOOLS',
-  });
-  const ask = (content, more = {}) =>
-    client.chat.completions.create({
+  const client = new OpenAI({ baseURL: url, apiKey: 'any', logLevel: 'off' });
+  const ask = (mode, content, more = {}) =>
+    createInstructor({ client, mode }).chat.completions.create({
       model: 'o3',
       messages: [{ role: 'user', content }],
       response_model: { schema: SCHEMA, name: 'answer' },
@@ -24,13 +21,20 @@ export default function createClient({ url }) {
       ...more,
     });
   const fieldsOf = ({ _meta, ...fields }) => fields;
+  const whole = async (mode, question) => fieldsOf(await ask(mode, question));
+  const inParts = async (mode, question) => {
+    const parts = [];
+    for await (const part of await ask(mode, question, { stream: true })) parts.push(fieldsOf(part));
+    const last = parts.at(-1);
+    const strays = parts.filter(({ title }) => !last.title.startsWith(title ?? ''));
+    if (strays.length > 0) throw new Error(`the answer does not begin with ${JSON.stringify(strays)}`);
+    return last;
+  };
   return {
-    structured: async (question) => fieldsOf(await ask(question)),
-    structuredInParts: async (question) => {
-      let last;
-      for await (const part of await ask(question, { stream: true })) last = part;
-      return fieldsOf(last);
-    },
-    refused: (question) => ask(question, { metadata: { sim: '400' } }),
+    structured: (question) => whole('TOOLS', question),
+    structuredInParts: (question) => inParts('TOOLS', question),
+    jsonMode: (question) => whole('JSON', question),
+    jsonModeInParts: (question) => inParts('JSON', question),
+    refused: (question) => ask('TOOLS', question, { metadata: { sim: '400' } }),
   };
 }

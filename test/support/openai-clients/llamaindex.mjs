@@ -26,6 +26,33 @@ export default function createClient({ url, api }) {
       if (toolCalls.length === 0) return { text: messages.at(-1).content, called };
     }
   };
+  const streamedByExec = async (params) => {
+    const { stream, newMessages, toolCalls } = await model().exec({ ...params, stream: true });
+    for await (const _ of stream);
+    return { newMessages: newMessages(), toolCalls };
+  };
+  // In a stream of Responses, `exec` misses the calls: it looks for them in the first event, response.created.
+  const streamedByHand = async ({ messages, tools }) => {
+    const calls = new Map();
+    let text = '';
+    for await (const { delta, raw, options } of await model().chat({ messages, tools, stream: true })) {
+      if (delta && isText(raw)) text += delta;
+      for (const call of options.toolCall ?? []) calls.set(call.id, call);
+    }
+    const toolCalls = [...calls.values()];
+    const newMessages = [
+      { role: 'assistant', content: text, options: toolCalls.length > 0 ? { toolCall: toolCalls } : {} },
+    ];
+    for (const { id, name, input } of toolCalls) {
+      const result = await tools.find(({ metadata }) => metadata.name === name).call(input);
+      newMessages.push({
+        role: 'user',
+        content: result,
+        options: { toolResult: { id, result, isError: false } },
+      });
+    }
+    return { newMessages, toolCalls };
+  };
   return {
     text: async (question) => {
       const answer = await model().chat({ messages: asked(question) });
@@ -42,6 +69,7 @@ export default function createClient({ url, api }) {
       return { text: deltas.join(''), deltas, tokens: tokensOf(last) };
     },
     loop: (question) => loopWith(question, (params) => model().exec(params)),
+    streamedLoop: (question) => loopWith(question, api === 'responses' ? streamedByHand : streamedByExec),
     // It makes a tool of the schema, which a real model is told to call by its description.
     structured: async (question) =>
       (await model().exec({ messages: asked(`${question} Call format_output.`), responseFormat: SCHEMA }))

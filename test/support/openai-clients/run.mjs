@@ -12,6 +12,9 @@ const CASES = {
   structured: ({ structured }, name) => structured(`${name} answers in a schema (structured)?`),
   structuredInParts: (client, name) =>
     client.structuredInParts(`${name} answers in a schema (structuredInParts)?`),
+  jsonMode: ({ jsonMode }, name) => jsonMode(`${name} answers in a schema (jsonMode)?`),
+  jsonModeInParts: ({ jsonModeInParts }, name) =>
+    jsonModeInParts(`${name} answers in a schema (jsonModeInParts)?`),
   refused: ({ refused }, name) => refused(`${name} is refused?`),
 };
 const CUT_CASES = {

@@ -6,6 +6,8 @@ export const CASES = {
   streamedLoop: 'streamed tools',
   structured: 'schema',
   structuredInParts: 'streamed schema',
+  jsonMode: 'JSON mode',
+  jsonModeInParts: 'streamed JSON mode',
   refused: 'errors',
 } as const;
 export type Case = keyof typeof CASES;
@@ -20,7 +22,6 @@ export interface Client {
 }
 
 const EVERYTHING = ['text', 'stream', 'loop', 'streamedLoop', 'structured', 'refused'] as const;
-const LLAMAINDEX = ['text', 'stream', 'loop', 'structured', 'refused'] as const;
 
 export const CLIENTS: readonly Client[] = [
   ...inBoth('openai-7', 'openai', EVERYTHING),
@@ -28,12 +29,12 @@ export const CLIENTS: readonly Client[] = [
   ...inBoth('agents', '@openai/agents', EVERYTHING),
   ...inBoth('ai-sdk', '@ai-sdk/openai', EVERYTHING),
   ...inBoth('langchain', '@langchain/openai', EVERYTHING),
-  ...inBoth('llamaindex', '@llamaindex/openai', LLAMAINDEX),
+  ...inBoth('llamaindex', '@llamaindex/openai', EVERYTHING),
   {
     program: 'instructor',
     package: '@instructor-ai/instructor',
     api: 'chat',
-    cases: ['structured', 'structuredInParts', 'refused'],
+    cases: ['structured', 'structuredInParts', 'jsonMode', 'jsonModeInParts', 'refused'],
   },
   { program: 'event-source', package: 'eventsource', api: 'events', cases: ['stream'] },
 ];

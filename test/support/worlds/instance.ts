@@ -131,7 +131,9 @@ export function quickModels(): Models {
   const models = defaultModels();
   const o3 = models.models['o3'];
   if (o3 === undefined) throw new Error('the default configuration was expected to have o3');
-  return { ...models, models: { o3: { ...o3, fallbacks: [], backoff: { baseMs: 10, maxMs: 50 } } } };
+  const completionWindows = { '2h': 0.3, '8h': 0.4 };
+  const backoff = { baseMs: 10, maxMs: 50 };
+  return { ...models, models: { o3: { ...o3, fallbacks: [], backoff, completionWindows } } };
 }
 
 function stopParts(parts: (Producer | O3Worker)[]): Promise<boolean> {

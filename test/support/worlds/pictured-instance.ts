@@ -82,7 +82,12 @@ const model = (name: string, state: Partial<ModelView['state']>): ModelView => (
   upstream: name,
   fallbacks: [],
   upstream_model: name,
-  limits: { requests_per_minute: 500, tokens_per_minute: 200_000, max_in_flight: 1000 },
+  limits: {
+    requests_per_minute: 500,
+    tokens_per_minute: 200_000,
+    max_in_flight: 1000,
+    max_in_flight_windowed: 2000,
+  },
   told_limits: { requests_per_minute: null, tokens_per_minute: null },
   board: { paused: false, concurrency: null, rate_limit: null },
   state: {
@@ -93,6 +98,8 @@ const model = (name: string, state: Partial<ModelView['state']>): ModelView => (
     free_slots: 5990,
     waiting: 0,
     in_flight: 0,
+    in_flight_windowed: 0,
+    no_windows_until: null,
     requests_last_minute: 0,
     tokens_last_minute: 0,
     shutdown_date: null,

@@ -43,6 +43,17 @@ describe('a quote on a screen of 80 columns', () => {
     expect(textOf({ ...soonest, windows: only })).not.toMatch(/--by|discount|would be bought/);
   });
 
+  it('says until when the upstream refuses later answers', () => {
+    const refused = {
+      no_windows_until: '2026-03-01T18:40:00.000Z',
+      windows: quoteExample.windows.slice(0, 1),
+    };
+    const text = textOf({ ...refused, completion_window: 'soonest' }, '2026-03-02T07:00:00.000Z');
+    expect(text).toMatch(
+      /→ soonest would be bought\. No discount .* refused by the upstream until 2026-03-01/,
+    );
+  });
+
   it('says what is unknown, and fits all the same', () => {
     const unknown = { expected_usd: null, most_usd: null, saved_usd: null, answer_by: null };
     const lines = linesOf({

@@ -55,7 +55,12 @@ const model: ModelView = {
   upstream: 'gpt-6.1-sol-2026-11-20',
   fallbacks: [],
   upstream_model: 'gpt-6.1-sol-2026-11-20',
-  limits: { requests_per_minute: 10_000, tokens_per_minute: 30_000_000, max_in_flight: 1000 },
+  limits: {
+    requests_per_minute: 10_000,
+    tokens_per_minute: 30_000_000,
+    max_in_flight: 1000,
+    max_in_flight_windowed: 2000,
+  },
   told_limits: { requests_per_minute: null, tokens_per_minute: null },
   board: { paused: true, concurrency: 1000, rate_limit: { max: 1000, duration_ms: 60_000 } },
   state: {
@@ -66,6 +71,8 @@ const model: ModelView = {
     free_slots: 1_999_000,
     waiting: 123_456,
     in_flight: 1000,
+    in_flight_windowed: 2000,
+    no_windows_until: '2026-03-01T12:01:00.000Z',
     requests_last_minute: 9999,
     tokens_last_minute: 29_999_999,
     shutdown_date: '2027-01-01',

@@ -20,6 +20,20 @@ describe('the file', () => {
     });
   });
 
+  it('gives windows to the models that are known to have them, and to others only those that it names', () => {
+    const own = { '8h': 0.2 };
+    const models = {
+      ...{ sol: { upstream: 'gpt-6.2-sol' }, o3: {}, named: { completionWindows: own } },
+      'gpt-6.2-astra': { completionWindows: {} },
+    };
+    const config = readConfigFile(file({ models }));
+    expect(config).toMatchObject({
+      models: { sol: { completionWindows: { '2h': 0.3, '8h': 0.4 } }, named: { completionWindows: own } },
+    });
+    const windowsOf = (name: string) => 'models' in config && config.models[name]?.completionWindows;
+    expect([windowsOf('o3'), windowsOf('gpt-6.2-astra')]).toEqual([{}, {}]);
+  });
+
   it('gives each model its upstream, and names the default model', () => {
     expect(
       readConfigFile(file({ models: { fast: { upstream: 'o4-mini', maxAttempts: 2 }, slow: {} } })),

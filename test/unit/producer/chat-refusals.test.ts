@@ -57,6 +57,14 @@ describe('what cannot be carried is refused by name', () => {
       });
     },
   );
+
+  it('a schema beside the format json_object, which OpenAI refuses too', () => {
+    const response_format = { type: 'json_object', schema: { type: 'object' } };
+    expect(refusalOf({ messages, response_format })).toMatchObject({
+      status: 400,
+      envelope: { param: 'response_format.schema', code: 'unknown_parameter' },
+    });
+  });
 });
 
 describe('what is not understood is refused with its place', () => {

@@ -1,9 +1,11 @@
 import { defaultModels } from '../../../src/config/file.ts';
-import { createWindowChoice, marginFor } from '../../../worker/windows/choice.ts';
+import { marginsFor } from '../../../src/quota/window-choice.ts';
+import { createWindowChoice } from '../../../worker/windows/choice.ts';
 
 const HOUR = 3_600_000;
-const [o3] = Object.values(defaultModels().models);
-if (o3 === undefined) throw new Error('expected a model');
+const [known] = Object.values(defaultModels().models);
+if (known === undefined) throw new Error('expected a model');
+const o3 = { ...known, completionWindows: { '2h': 0.3, '8h': 0.4 } };
 const never = { lateMs: 0, answers: 0 };
 
 describe('the choice of a window', () => {
@@ -40,6 +42,6 @@ describe('the margin of the 8-hour window', () => {
     ['one and a half times what the latest was late', HOUR, 20, 1.5],
     ['four hours at most', 9 * HOUR, 20, 4],
   ])('is %s', (_, lateMs, answers, hours) => {
-    expect(marginFor('8h', { '2h': never, '8h': { lateMs, answers } })).toBe(hours * HOUR);
+    expect(marginsFor({ '2h': never, '8h': { lateMs, answers } })['8h']).toBe(hours * HOUR);
   });
 });
