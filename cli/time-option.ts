@@ -10,7 +10,7 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_60
 export const PAST_TIME_HELP =
   'a time such as 2026-03-01, "yesterday 8:00" (local) or 2h, which is two hours ago';
 export const FUTURE_TIME_HELP =
-  'a time such as 8am, "friday 17:00", 2026-03-01T12:00 (local) or 2h, which is two hours from now';
+  'a time such as 8am, "friday 17:00", 2027-01-31T12:00 (local) or 12h, which is twelve hours from now';
 
 type Direction = 'past' | 'future';
 
@@ -46,9 +46,10 @@ export function pastFlaw(time: Date, text: string, now: Date): string | undefine
 export function timeIn(text: string, direction: Direction, now: Date): Date {
   const time = durationFrom(text, direction, now) ?? isoTime(text) ?? timeInWords(text, direction, now);
   if (time === undefined || Number.isNaN(time.getTime())) {
-    const words = direction === 'past' ? '"yesterday 8:00"' : '"friday 17:00"';
+    const [day, words] =
+      direction === 'past' ? ['2026-03-01', 'yesterday 8:00'] : ['2027-01-31', 'friday 17:00'];
     throw new InvalidArgumentError(
-      `Expected a time such as 2026-03-01T12:00, 2026-03-01T12:00:00Z, 2h or ${words}, got "${text}".`,
+      `Expected a time such as ${day}T12:00, ${day}T12:00:00Z, 2h or "${words}", got "${text}".`,
     );
   }
   return time;
@@ -98,8 +99,14 @@ function durationFrom(text: string, direction: Direction, now: Date): Date | und
   return new Date(now.getTime() + (direction === 'past' ? -1 : 1) * Number(amount) * unitMs);
 }
 
-/** JavaScript reads a date without a time as UTC, but a time without a zone as local. */
+/**
+ * JavaScript reads a date without a time as UTC, but a time without a zone as local. It also reads February 30
+ * as March 2.
+ */
 function isoTime(text: string): Date | undefined {
+  const [, year, month, day] = /^(\d{4})-(\d{2})-(\d{2})/.exec(text) ?? [];
+  if (new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() !== Number(day))
+    return undefined;
   if (/^\d{4}-\d{2}-\d{2}$/.test(text)) return new Date(`${text}T00:00`);
   return /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[^ ]*$/.test(text) ? new Date(text) : undefined;
 }

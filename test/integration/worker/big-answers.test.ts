@@ -79,6 +79,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
     expect(about).toEqual({
       usage: expect.objectContaining({ output_tokens: expect.any(Number) }),
       model: 'o3',
+      ...{ cost_estimated: false, list_usd: expect.any(Number), saved_usd: 0 },
       upstream_model: expect.stringContaining('o3'),
       incomplete_reason: null,
       refusal: null,

@@ -122,6 +122,7 @@ describe('a time', () => {
 
   it.each([
     ...['', '2', 'h', '-2h', 'March', '2026', '2026-13-01', '99999999999d', 'tomorrow or so', '10/12'],
+    ...['2027-02-30', '2027-02-30T08:00'],
     ...['10.12.2026', '8am-9am', '8am or 9am', 'this week', 'at once'],
   ])('is not %j', (text) => {
     expect(() => pastTime(text)).toThrow(/Expected a time such as/);
