@@ -26,6 +26,10 @@ export interface UpstreamResponse {
   usage?: unknown;
   /** The tier that serves the response; before the response has run, the requested tier. */
   service_tier?: unknown;
+  /** Unix seconds. */
+  created_at?: unknown;
+  /** Unix seconds; missing or null while the response runs, and on some servers. */
+  completed_at?: unknown;
 }
 
 /**

@@ -12,6 +12,7 @@ import type { PriceList } from '../../src/usage/price.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
+import { hasEnded } from '../upstream/running-response.ts';
 import type { AttemptWindow } from '../windows/window.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { estimateOf, estimateOfCreate, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
@@ -95,6 +96,8 @@ export interface Attempt extends AttemptContext {
   upstreamModel: string;
   /** The completion window of the response; undefined: `soonest`. */
   window: AttemptWindow | undefined;
+  /** When a response within a window is cancelled, to buy another one (`buysAgainAt`); infinity: never. */
+  lateAt: number;
   /** What the record says of the window; undefined: nothing. */
   completionWindow: CompletionWindow | undefined;
   /**
@@ -153,6 +156,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
     window: undefined,
+    lateAt: Number.POSITIVE_INFINITY,
     completionWindow: undefined,
     deadlineAt: Number.POSITIVE_INFINITY,
     prepared: undefined,
@@ -198,7 +202,8 @@ function parsed(data: unknown): JobData {
 }
 
 /**
- * stopPurchase cancels the response at the upstream, at most once. No other function sends a cancel.
+ * stopPurchase cancels the response at the upstream, at most once. No other function sends a cancel. Only
+ * `stopLate` may repeat it.
  *
  * A foreground response ends with its connection, which the attempt's signal closes.
  *
@@ -209,6 +214,16 @@ export async function stopPurchase(attempt: Attempt): Promise<UpstreamResponse |
   if (purchase === undefined || !purchase.running.background) return null;
   attempt.stopping ??= upstream.cancel(purchase.running.response.id);
   return attempt.stopping;
+}
+
+/**
+ * stopLate cancels a response that is late. When the upstream did not cancel it, the attempt follows it on,
+ * and may send another cancel.
+ */
+export async function stopLate(attempt: Attempt): Promise<UpstreamResponse | null> {
+  const response = await stopPurchase(attempt);
+  if (response === null || !hasEnded(response)) attempt.stopping = undefined;
+  return response;
 }
 
 /** spentByNow stops the response if it still runs, and returns what the attempt has spent. */

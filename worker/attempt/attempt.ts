@@ -3,7 +3,7 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
-import { bodyInWindow, limitMs, windowOf } from '../windows/window.ts';
+import { bodyInWindow, buysAgainAt, isTooLate, limitMs, missedWindow, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
 import {
   type Attempt,
@@ -12,10 +12,11 @@ import {
   checkJob,
   spentByNow,
   startAttempt,
+  stopLate,
 } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
 import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
-import { outcomeOfError } from './failed-attempt.ts';
+import { outcomeOfError, putBackLate } from './failed-attempt.ts';
 import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
@@ -38,6 +39,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
     startTimeLimit(job, attempt);
     const purchase = await adoptOrBuy(job, record, attempt);
     const response = await followToTheEnd(purchase, attempt);
+    if (wasStoppedLate(response, attempt)) return await putBackLate(response, attempt);
     return await conclude(response, attempt);
   } catch (error: unknown) {
     return await outcomeOfError(error, attempt);
@@ -51,8 +53,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   const { state, record } = await beginPrepared(attempt);
   attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   attempt.reservedTokens = record.reservedTokens;
-  attempt.window = windowOf(record.completionWindow, bodyIn(attempt.data), attempt);
-  attempt.completionWindow = record.completionWindow ?? windowNamed(attempt.window?.name);
+  chooseWindow(record, attempt);
   attempt.discount = discountOf(attempt.completionWindow, attempt.model.completionWindows);
   if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
@@ -65,6 +66,16 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
   return { record };
+}
+
+/** Sets the window of the response that is adopted or bought. */
+function chooseWindow({ upstreamId, purchaseMark, completionWindow }: RunRecord, attempt: Attempt): void {
+  attempt.lateAt = buysAgainAt(attempt.data);
+  const isUnbought = upstreamId === undefined && purchaseMark === undefined;
+  const isSoonest = isUnbought && isTooLate({ lateAt: attempt.lateAt, now: attempt.now() });
+  const chosen = isSoonest ? 'soonest' : completionWindow;
+  attempt.window = windowOf(chosen, bodyIn(attempt.data), attempt);
+  attempt.completionWindow = chosen ?? windowNamed(attempt.window?.name);
 }
 
 /** A response within a window takes no place of the other responses: neither of the quota nor of this worker. */
@@ -167,6 +178,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       // Within a window the upstream may say nothing for hours. Only the time limit ends such an attempt.
       stallMs: window === undefined ? model.stallMs : limitMs(window),
       isWindowed: window !== undefined,
+      late: window && { at: attempt.lateAt, stop: () => stopLate(attempt) },
       now: attempt.now,
     });
     // The final response has the whole answer. Only the log has that of a response that ended without one, and
@@ -182,19 +194,30 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   }
 }
 
+/**
+ * Returns whether the response was cancelled because the answer is late. A worker that died may have sent that
+ * cancel, so the status and the time decide.
+ */
+function wasStoppedLate({ status }: UpstreamResponse, { window, lateAt, now }: Attempt): boolean {
+  return status === 'cancelled' && window !== undefined && now() >= lateAt;
+}
+
 /** Stores what the end of the response means for its job. */
 async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
   const simulated = attempt.purchase?.running.simulated ?? false;
+  const tookMs = attempt.now() - (attempt.purchase?.createdAt ?? attempt.now());
   // The response has ended: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
   const { model, upstreamModel } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  return writeDown(
+  const outcome = await writeDown(
     endFrom(withoutFencingToken(response), attempt, {
       ...{ fallbackFrom, simulated },
       estimate: estimateOf(attempt, response),
     }),
     attempt.writer,
   );
+  if (outcome.kind !== 'completed') return outcome;
+  return { ...outcome, missedWindow: missedWindow(response, attempt.window, tookMs) };
 }

@@ -20,14 +20,16 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
     attempt.onPurchase('adopted');
     return attempt.purchase;
   }
-  const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined);
-  if (isAgain) await attempt.writer.append({ reason: reasonFor(record) }, {});
+  const isLate = record.purchases > 0 && attempt.now() >= attempt.lateAt;
+  const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined) || isLate;
+  if (isAgain) await attempt.writer.append({ reason: reasonFor(record, isLate) }, {});
   return (await findEarlierPurchase(record.purchaseMark, attempt)) ?? (await buyOnce(job, attempt));
 }
 
 /** Returns why the new attempt begins, for readers of the job's events. */
-function reasonFor({ error }: RunRecord): string {
-  return error === undefined ? 'the previous attempt broke off' : `${error.code}: ${error.message}`;
+function reasonFor({ error }: RunRecord, isLate: boolean): string {
+  if (error !== undefined) return `${error.code}: ${error.message}`;
+  return isLate ? 'the answer is late, and is bought again' : 'the previous attempt broke off';
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   RetryableError,
   TerminalError,
 } from '../../src/errors/failure.ts';
+import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { LockLostError } from '../../src/run/purchase-hold.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Spent } from '../../src/run/spent.ts';
@@ -86,6 +87,18 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   await writer.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
   await stopPurchase(attempt);
+  return { kind: 'postponed' };
+}
+
+/**
+ * putBackLate books a response that was cancelled because its answer is late (`on_late: "buy_again"`), and puts
+ * the job back, uncharged. Its next start buys without a window, because `needed_by` has passed.
+ */
+export async function putBackLate(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
+  attempt.purchase = undefined;
+  attempt.ended = response;
+  const gone: RunProgress = { ...RESPONSE_GONE, reservedModel: undefined, completionWindow: 'soonest' };
+  await attempt.writer.save(gone, spentAt(response, attempt));
   return { kind: 'postponed' };
 }
 

@@ -34,10 +34,20 @@ export interface FollowOptions {
    * no webhooks.
    */
   openAiEvents: OpenAiEvents | undefined;
+  /** When the response is cancelled if it still runs; undefined: never. */
+  late?: Late | undefined;
   /** Records the events and the progress. */
   eventLogWriter: Pick<EventLogWriter, 'add'>;
   /** Called when a lookup shows a change, and once a minute while nothing changes. */
   onProgress: (progress: RunProgress) => Promise<void>;
+}
+
+/** Late says what happens to a polled response that has not ended when its answer is needed. */
+export interface Late {
+  /** When the answer is needed, by the clock of Redis, in Unix milliseconds. */
+  at: number;
+  /** Cancels the response. @returns the response as the upstream left it; null: the upstream did not say. */
+  stop(): Promise<UpstreamResponse | null>;
 }
 
 /**
@@ -136,7 +146,7 @@ async function consume(
  * seldom as if it had been polled from its beginning.
  */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
-  const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs, isWindowed } = options;
+  const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs, isWindowed, late } = options;
   const turns = (isWindowed ? upstream.windowedLookups : upstream.lookups).join(signal);
   const stopListening = openAiEvents?.watch(id, turns.wake);
   // Durations go by the monotonic clock, because the clock of the machine may be set back.
@@ -157,6 +167,11 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
         turns.succeed();
         return response;
       }
+      // A lookup has shown that the response runs. Without an answer of the upstream nothing is cancelled.
+      const isLate = late !== undefined && options.now() >= late.at;
+      const stopped = isLate && response !== undefined ? await late.stop() : null;
+      signal.throwIfAborted();
+      if (stopped !== null && hasEnded(stopped)) return stopped;
       const now = performance.now();
       if (response !== undefined && hasUnknownStatus(response)) {
         unknownSince ??= now;
@@ -176,9 +191,12 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
-      const state = { ageMs: ageMs(), pollAfterMs, isWoken, isMissing: missingSince !== undefined };
-      const { pauseMs, leastMs } = plan.next(state);
-      isWoken = await turns.next(askedForMs + pauseMs, askedForMs + leastMs);
+      const state = { ageMs: ageMs(), pollAfterMs, isMissing: missingSince !== undefined };
+      // A late response that the upstream did not cancel has probably just ended.
+      const { pauseMs, leastMs } = plan.next({ ...state, isWoken: isWoken || isLate });
+      const untilLateMs = late === undefined || isLate ? pauseMs : late.at - options.now();
+      const cutMs = Math.min(pauseMs, Math.max(0, untilLateMs));
+      isWoken = await turns.next(askedForMs + cutMs, askedForMs + Math.min(leastMs, cutMs));
       signal.throwIfAborted();
     }
   } finally {

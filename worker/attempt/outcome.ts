@@ -1,5 +1,6 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../../src/errors/failure.ts';
 import { preview } from '../../src/errors/preview.ts';
+import type { DiscountedWindow } from '../../src/job/completion-window.ts';
 import type { FinishedStatus } from '../../src/job/job.ts';
 import type { ResultSummary } from '../../src/job/view.ts';
 import {
@@ -18,7 +19,8 @@ import { type Pricing, spentOn } from './purchase.ts';
 
 /** Outcome is how an attempt ended, as data. The model worker turns it into BullMQ's terms. */
 export type Outcome =
-  | { kind: 'completed'; summary: ResultSummary }
+  /** `missedWindow`: the completion window that the answer has missed; undefined: none, as far as is known. */
+  | { kind: 'completed'; summary: ResultSummary; missedWindow?: DiscountedWindow | undefined }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
   /**

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import { WINDOW_MS } from '../../src/job/completion-window.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
 import type { WriteProbe } from '../../src/redis/write-probe.ts';
 import type { Outcome } from '../attempt/outcome.ts';
@@ -35,7 +36,7 @@ export type DeletionResult = 'deleted' | 'missing' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
-  /** Counts the end of an attempt, and what the completion window of its answer has saved. */
+  /** Counts the end of an attempt, what the completion window of its answer has saved, and if it was missed. */
   outcome(outcome: Outcome): void;
   /** Counts a create that was answered 429. */
   throttled(): void;
@@ -80,6 +81,12 @@ export function createMetrics(): Metrics {
     name: 'o3q_saved_usd_total',
     help: 'US dollars that the discounts of completion windows have saved on completed jobs',
     labelNames: ['model'],
+    registers,
+  });
+  const missed = new Counter({
+    name: 'o3q_window_missed_total',
+    help: 'Answers that came after the end of the completion window in which they were bought',
+    labelNames: ['model', 'window'],
     registers,
   });
   const deliveries = new Counter({
@@ -129,11 +136,15 @@ export function createMetrics(): Metrics {
       // Every counter starts at 0: a counter that is missing until its first event looks as if it were not
       // scraped.
       for (const counter of [...Object.values(counters), throttled, saved]) counter.inc({ model }, 0);
+      for (const window of Object.keys(WINDOW_MS)) missed.inc({ model, window }, 0);
       return {
         purchase: (what) => counters[what].inc({ model }),
         outcome: (outcome) => {
           outcomes.inc({ model, outcome: outcome.kind });
-          if (outcome.kind === 'completed') saved.inc({ model }, outcome.summary.saved_usd ?? 0);
+          if (outcome.kind !== 'completed') return;
+          saved.inc({ model }, outcome.summary.saved_usd ?? 0);
+          const { missedWindow: window } = outcome;
+          if (window !== undefined) missed.inc({ model, window });
         },
         throttled: () => throttled.inc({ model }),
       };

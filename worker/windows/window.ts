@@ -1,10 +1,15 @@
 import type { ModelConfig } from '../../src/config/file.ts';
 import {
   type CompletionWindow,
+  type DiscountedWindow,
   mayHaveWindows,
+  WINDOW_MS,
   windowIn,
   windowLengthMs,
+  windowNamed,
 } from '../../src/job/completion-window.ts';
+import { isFields } from '../../src/responses/output-item-fields.ts';
+import type { UpstreamResponse } from '../../src/responses/response.ts';
 
 /** AttemptWindow is the completion window in which an attempt buys or follows a response. */
 export interface AttemptWindow {
@@ -20,6 +25,45 @@ const LATE_MS = 3_600_000;
 /** limitMs is how long an attempt within this window may take if its job names no time, in milliseconds. */
 export function limitMs({ name }: AttemptWindow): number {
   return windowLengthMs(name) + LATE_MS;
+}
+
+/**
+ * buysAgainAt returns when a response within a window is cancelled and another one is bought: `needed_by` of a
+ * job with `on_late: "buy_again"`, in Unix milliseconds. Infinity: never.
+ * @param data the job's data, unchecked.
+ */
+export function buysAgainAt(data: unknown): number {
+  if (!isFields(data) || data['on_late'] !== 'buy_again') return Number.POSITIVE_INFINITY;
+  const at = Date.parse(String(data['needed_by']));
+  return Number.isNaN(at) ? Number.POSITIVE_INFINITY : at;
+}
+
+/**
+ * So long before its `needed_by`, in milliseconds, a job that is bought again at that time gets no window. The
+ * clocks of two workers differ by less.
+ */
+const TOO_LATE_MS = 60_000;
+
+/** isTooLate says whether a response within a window would be cancelled about as soon as it is bought. */
+export function isTooLate({ lateAt, now }: { lateAt: number; now: number }): boolean {
+  return now >= lateAt - TOO_LATE_MS;
+}
+
+/**
+ * missedWindow returns the window that an answer has missed; undefined: it came within its window, or had none
+ * that this queue knows. The upstream's own times count, where it reports them: a lookup may find an end
+ * minutes later.
+ * @param tookMs how long the response took, as far as this worker knows, in milliseconds.
+ */
+export function missedWindow(
+  { created_at: from, completed_at: to }: UpstreamResponse,
+  window: AttemptWindow | undefined,
+  tookMs: number,
+): DiscountedWindow | undefined {
+  const name = windowNamed(window?.name);
+  if (name === undefined || name === 'soonest') return undefined;
+  const isTimed = typeof from === 'number' && typeof to === 'number';
+  return (isTimed ? (to - from) * 1000 : tookMs) > WINDOW_MS[name] ? name : undefined;
 }
 
 /**

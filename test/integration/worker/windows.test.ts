@@ -2,6 +2,8 @@ import type { JobEvent } from '../../../src/job/event.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
 import type { O3Worker } from '../../../worker/worker.ts';
+import { eventually } from '../../support/eventually.ts';
+import { CANCELS } from '../../support/openai/upstream-gate.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** Completion windows: what the caller asks for, and what the dispatcher chooses. */
@@ -78,6 +80,67 @@ describe('a worker whose upstream has completion windows', () => {
     expect(world.bought('The next one')).toMatchObject([{ completion_window: 'soonest' }]);
     expect(world.simulator.ledger.totals().rejected).toBe(rejected + 1);
     await world.queue.resume('o3');
+  });
+
+  describe('when the answer is late', () => {
+    const endless = { metadata: { sim_think_ms: '600000' } };
+    const hourAgo = Date.now() - 3_600_000;
+
+    /** Moves `needed_by` of a job into the past: the next worker that has the job finds it late. */
+    const makeLate = async (id: string): Promise<void> => {
+      const key = world.keys.job(id);
+      const [data, opts] = await world.client.hmget(key, 'data', 'opts');
+      const past = { needed_by: new Date(hourAgo).toISOString() };
+      const stored = JSON.parse(opts ?? '{}');
+      await world.client.hset(key, {
+        data: JSON.stringify({ ...JSON.parse(data ?? '{}'), ...past }),
+        opts: JSON.stringify({ ...stored, need: { ...stored.need, by: hourAgo } }),
+      });
+    };
+    const ledgerOf = (input: string) =>
+      world
+        .bought(input)
+        .map(({ completion_window: window, state }) => [
+          window,
+          state === 'queued' || state === 'in_progress' ? 'running' : state,
+        ]);
+
+    it('cancels the response and buys another one, once, and only where the job asks for that', async () => {
+      const times = { needed_by: inHours(12), max_attempts: 1 };
+      const buysAgain = { ...times, on_late: 'buy_again' };
+      const late = await asks('Late', endless, buysAgain);
+      const stopped = await asks('Late, and stopped by a worker that died', endless, buysAgain);
+      const patient = await asks('Late and patient', endless, times);
+      const ids = [late, stopped, patient];
+      await Promise.all(ids.map((id) => world.running(id)));
+      const { upstream_id } = await world.purchased(stopped);
+      await world.stopWorker(world.workers[0] as O3Worker);
+      await Promise.all(ids.map(makeLate));
+      const cancel = await fetch(`${world.upstreamUrl}/responses/${upstream_id}/cancel`, {
+        method: 'POST',
+        headers: { authorization: 'Bearer sk-test' },
+      });
+      expect(cancel.status).toBe(200);
+      await world.addWorker().alive;
+      const again = [
+        ['8h', 'cancelled'],
+        ['soonest', 'running'],
+      ];
+      await eventually(() => {
+        expect(ledgerOf('Late')).toEqual(again);
+        expect(ledgerOf('Late, and stopped by a worker that died')).toEqual(again);
+      });
+      await eventually(async () =>
+        expect(await world.queue.get(late)).toMatchObject({
+          ...{ status: 'active', attempt: 1, purchases: 2, completion_window: 'soonest' },
+        }),
+      );
+      expect(ledgerOf('Late and patient')).toEqual([['8h', 'running']]);
+      for (const id of ids) await world.queue.cancel(id);
+      for (const id of ids) expect(await world.finished(id)).toMatchObject({ status: 'cancelled' });
+      // One for each response that the workers have stopped.
+      expect(world.gate.calls.filter(CANCELS)).toHaveLength(4);
+    });
   });
 
   it('answers other jobs while it holds as many within a window as it may hold jobs', async () => {

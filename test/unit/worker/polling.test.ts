@@ -183,6 +183,52 @@ describe('follow, when it polls,', () => {
   });
 });
 
+describe('a response within a window that has not ended when its answer is needed', () => {
+  const cancelled = { id: 'resp_1', status: 'cancelled' };
+
+  it.each([
+    ['is cancelled after one more lookup', [cancelled], cancelled],
+    ['is used when it ends before the cancel', [done], done],
+    [
+      'is followed on when the upstream does not cancel it, and cancelled again',
+      [null, thinking, cancelled],
+      cancelled,
+    ],
+  ])('%s', async (_, answers, end) => {
+    const { options, polledAt } = scripted(
+      [],
+      Array.from({ length: 99 }, () => thinking),
+    );
+    const begunAt = Date.now();
+    const at = begunAt + 10 * MINUTE + 7000;
+    const stoppedAt: number[] = [];
+    const stop = async () => {
+      stoppedAt.push(Date.now());
+      return answers[stoppedAt.length - 1] ?? null;
+    };
+    const late = { at, stop };
+    const polled = { response: thinking, background: true, streamed: false };
+    const following = follow(polled, { ...options, isWindowed: true, stallMs: 99 * MINUTE, late });
+    expect(await outcomeOf(following)).toBe(end);
+    expect(stoppedAt).toHaveLength(answers.length);
+    expect(stoppedAt[0]).toBeGreaterThanOrEqual(at);
+    expect(stoppedAt[0]).toBeLessThan(at + 1000);
+    expect(polledAt.filter((time) => time >= at)).toHaveLength(answers.length);
+    expect(Date.now() - at).toBeLessThan(MINUTE);
+  });
+
+  it('is not cancelled while the upstream cannot be reached', async () => {
+    const { options } = scripted([], [thinking, ...Array.from({ length: 9 }, () => lost), done]);
+    const stop = async () => {
+      throw new Error('expected no cancel');
+    };
+    const late = { at: Date.now() + 3000, stop };
+    const polled = { response: thinking, background: true, streamed: false };
+    const following = follow(polled, { ...options, isWindowed: true, stallMs: 99 * MINUTE, late });
+    expect(await outcomeOf(following)).toBe(done);
+  });
+});
+
 describe('when the clock of the machine is set back by ten minutes', () => {
   const polled = { response: thinking, background: true, streamed: false };
   const setBack = (): void => void jest.setSystemTime(Date.now() - 10 * MINUTE);

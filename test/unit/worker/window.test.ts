@@ -2,7 +2,13 @@ import { defaultModels } from '../../../src/config/file.ts';
 import { RetryableError, TerminalError } from '../../../src/errors/failure.ts';
 import { refusesBackground } from '../../../worker/upstream/errors.ts';
 import { windowRefusalFrom } from '../../../worker/upstream/window-refusal.ts';
-import { bodyInWindow, windowOf } from '../../../worker/windows/window.ts';
+import {
+  bodyInWindow,
+  buysAgainAt,
+  isTooLate,
+  missedWindow,
+  windowOf,
+} from '../../../worker/windows/window.ts';
 
 const asks = (completion_window: string) => ({ background_options: { completion_window } });
 
@@ -112,5 +118,36 @@ describe('the refusal of a create with a window', () => {
 
   it('is no refusal when the connection has broken', () => {
     expect(windowRefusalFrom(new RetryableError('connection_lost', 'background_options'))).toBeUndefined();
+  });
+});
+
+describe('a late answer', () => {
+  const needed_by = '2027-01-31T08:00:00+01:00';
+  const at = Date.parse(needed_by);
+
+  it.each([
+    [{ needed_by, on_late: 'buy_again' }, at],
+    [{ needed_by, on_late: 'wait' }, Number.POSITIVE_INFINITY],
+    [{ needed_by }, Number.POSITIVE_INFINITY],
+    [{ needed_by: 'soon', on_late: 'buy_again' }, Number.POSITIVE_INFINITY],
+    ['no object', Number.POSITIVE_INFINITY],
+  ])('of a job with %j is bought again at %s', (data, expected) => {
+    expect(buysAgainAt(data)).toBe(expected);
+  });
+
+  it('is bought without a window from a minute before it is needed', () => {
+    expect(isTooLate({ lateAt: at, now: at - 60_001 })).toBe(false);
+    expect(isTooLate({ lateAt: at, now: at - 60_000 })).toBe(true);
+    expect(isTooLate({ lateAt: Number.POSITIVE_INFINITY, now: at })).toBe(false);
+  });
+
+  it.each([
+    ['by the times of the upstream', { created_at: 0, completed_at: 7201 }, '2h', 0, '2h'],
+    ['not by when the worker has found the end', { created_at: 0, completed_at: 7200 }, '2h', 9e6, undefined],
+    ['by when the worker has found the end, if the upstream names no time', {}, '2h', 7_200_001, '2h'],
+    ['not within a longer window', { created_at: 0, completed_at: 7201 }, '8h', 0, undefined],
+    ['never in a window of unknown length', { created_at: 0, completed_at: 1e6 }, '24h', 0, undefined],
+  ] as const)('misses its window %s', (_, times, name, tookMs, expected) => {
+    expect(missedWindow({ id: 'resp_1', ...times }, { name, isCallers: true }, tookMs)).toBe(expected);
   });
 });
