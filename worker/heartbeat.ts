@@ -43,10 +43,17 @@ export function startHeartbeat(
 ): Heartbeat {
   const [host, pid, version] = [hostname(), process.pid, ownVersion()];
   let isSubscribed = false;
-  subscriber.subscribe(...models.map(({ queue, workerId }) => queue.workers.channelOf(workerId))).then(() => {
-    // A node of a cluster knows its own subscribers only, and this connection may be to any node.
-    isSubscribed = !(subscriber instanceof Cluster);
-  }, onError);
+  subscriber
+    .subscribe(...models.map(({ queue, workerId }) => queue.workers.channelOf(workerId)))
+    .then(async () => {
+      // A node of a cluster knows its own subscribers only, and this connection may be to any node.
+      isSubscribed = !(subscriber instanceof Cluster);
+      // The first heartbeat says that the connection is not there yet. A worker that is killed before its second
+      // one would not count as dead, and the creates that it has under way would be left to their locks.
+      await underWay;
+      if (isSubscribed && !stopped) send(beat());
+    })
+    .catch(onError);
   let sentAt = performance.now();
   const beat = async (): Promise<void> => {
     const sentAfterMs = performance.now() - sentAt;
