@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
 
 /** A download of about 100 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 10 * 60_000;
@@ -17,7 +17,14 @@ export interface AptPackage {
   /** The names of the program, the best first, and paths outside of PATH. */
   readonly programs: readonly string[];
   readonly paths?: readonly string[];
+  /**
+   * Whether the package is only unpacked, below `.cache`, because its installation would start a service. That
+   * needs no root, but lists of packages.
+   */
+  readonly isUnpacked?: boolean;
 }
+
+const CACHE = resolve('.cache/packages');
 
 /**
  * findOrInstall blocks on purpose: Jest must know all tests before it runs the first, and this decides which
@@ -26,13 +33,13 @@ export interface AptPackage {
 export function findOrInstall(wanted: AptPackage): Finding {
   const path = find(wanted);
   if (path !== undefined) return { kind: 'found', path };
-  if (process.getuid?.() !== 0 || inPath('apt-get') === undefined) {
+  if (inPath('apt-get') === undefined || (!wanted.isUnpacked && process.getuid?.() !== 0)) {
     return {
       kind: 'missing',
       reason: 'there is none in PATH, and it can be installed from here only by root with apt-get',
     };
   }
-  say(`${wanted.title} is missing, so apt-get installs it, once.`);
+  say(`${wanted.title} is missing, so apt-get ${wanted.isUnpacked ? 'fetches' : 'installs'} it, once.`);
   const startedAt = Date.now();
   const failure = install(wanted);
   const installed = find(wanted);
@@ -48,9 +55,10 @@ export function sayMissing({ title, name }: AptPackage, tests: string, reason: s
   say(`SKIPPED. ${sentence}, and run them again.`);
 }
 
-function find({ programs, paths = [] }: AptPackage): string | undefined {
+function find({ name, programs, paths = [] }: AptPackage): string | undefined {
   const inPaths = programs.map(inPath).filter((path) => path !== undefined);
-  return [...inPaths, ...paths].find(isExecutable);
+  const unpacked = programs.map((program) => join(CACHE, name, 'usr/bin', program));
+  return [...inPaths, ...paths, ...unpacked].find(isExecutable);
 }
 
 function inPath(name: string): string | undefined {
@@ -73,7 +81,9 @@ function install(wanted: AptPackage): string {
   for (;;) {
     // Old lists of packages may still be good enough.
     const update = aptGet(['update']);
-    const installation = aptGet(['install', '-y', '--no-install-recommends', wanted.name]);
+    const installation = wanted.isUnpacked
+      ? unpack(wanted.name)
+      : aptGet(['install', '-y', '--no-install-recommends', wanted.name]);
     const failures = [update, installation].filter((failure) => failure !== '').join('; ');
     // Another test file, or the machine itself, may be installing at this moment.
     const busy = failures.includes('lock');
@@ -82,18 +92,48 @@ function install(wanted: AptPackage): string {
   }
 }
 
-/** @returns the message of a failure; '' for success. */
-function aptGet(command: readonly string[]): string {
+/**
+ * Two test files may unpack the same package at once: each has a folder of its own, and the first to rename it
+ * is first.
+ */
+function unpack(name: string): string {
+  mkdirSync(CACHE, { recursive: true });
+  const folder = mkdtempSync(join(CACHE, 'new-'));
   try {
-    execFileSync('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: 'pipe',
-      timeout: INSTALL_LIMIT_MS,
-    });
+    const failure = aptGet(['download', name], folder);
+    const file = readdirSync(folder).find((each) => each.endsWith('.deb'));
+    if (file === undefined) return failure;
+    run('dpkg', ['-x', file, 'unpacked'], folder);
+    renameSync(join(folder, 'unpacked'), join(CACHE, name));
     return '';
   } catch (error: unknown) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** @returns the message of a failure; '' for success. */
+function aptGet(command: readonly string[], cwd?: string): string {
+  try {
+    run('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], cwd);
+    return '';
+  } catch (error: unknown) {
+    return messageOf(error);
+  }
+}
+
+function run(program: string, command: readonly string[], cwd?: string): void {
+  execFileSync(program, command, {
+    ...(cwd !== undefined && { cwd }),
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: 'pipe',
+    timeout: INSTALL_LIMIT_MS,
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Straight to the terminal: Jest hides or wraps what tests print in other ways. */
