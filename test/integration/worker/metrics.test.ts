@@ -1,4 +1,4 @@
-import { describeWithPromtool } from '../../support/metrics/promtool.ts';
+import { describeWithPromtool } from '../../support/process/promtool.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 let world: WorkerWorld;

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 
 /** A download of about 100 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 10 * 60_000;
@@ -17,14 +17,9 @@ export interface AptPackage {
   /** The names of the program, the best first, and paths outside of PATH. */
   readonly programs: readonly string[];
   readonly paths?: readonly string[];
-  /**
-   * Whether the package is only unpacked, below `.cache`, because its installation would start a service. That
-   * needs no root, but lists of packages.
-   */
-  readonly isUnpacked?: boolean;
+  /** Where the package is unpacked instead of installed, without root: for one that would start a service. */
+  readonly unpackInto?: string;
 }
-
-const CACHE = resolve('.cache/packages');
 
 /**
  * findOrInstall blocks on purpose: Jest must know all tests before it runs the first, and this decides which
@@ -33,18 +28,19 @@ const CACHE = resolve('.cache/packages');
 export function findOrInstall(wanted: AptPackage): Finding {
   const path = find(wanted);
   if (path !== undefined) return { kind: 'found', path };
-  if (inPath('apt-get') === undefined || (!wanted.isUnpacked && process.getuid?.() !== 0)) {
+  const isAllowed = wanted.unpackInto !== undefined || isRoot();
+  if (!isAllowed || inPath('apt-get') === undefined) {
     return {
       kind: 'missing',
       reason: 'there is none in PATH, and it can be installed from here only by root with apt-get',
     };
   }
-  say(`${wanted.title} is missing, so apt-get ${wanted.isUnpacked ? 'fetches' : 'installs'} it, once.`);
+  say(`${wanted.title} is missing, so apt-get fetches it, once.`);
   const startedAt = Date.now();
   const failure = install(wanted);
   const installed = find(wanted);
-  if (installed === undefined) return { kind: 'missing', reason: `apt-get could not install it: ${failure}` };
-  say(`${wanted.title} was installed in ${Math.round((Date.now() - startedAt) / 1000)} s: ${installed}`);
+  if (installed === undefined) return { kind: 'missing', reason: `apt-get could not fetch it: ${failure}` };
+  say(`${wanted.title} was fetched in ${Math.round((Date.now() - startedAt) / 1000)} s: ${installed}`);
   return { kind: 'found', path: installed };
 }
 
@@ -55,11 +51,13 @@ export function sayMissing({ title, name }: AptPackage, tests: string, reason: s
   say(`SKIPPED. ${sentence}, and run them again.`);
 }
 
-function find({ name, programs, paths = [] }: AptPackage): string | undefined {
+function find({ programs, paths = [], unpackInto }: AptPackage): string | undefined {
   const inPaths = programs.map(inPath).filter((path) => path !== undefined);
-  const unpacked = programs.map((program) => join(CACHE, name, 'usr/bin', program));
+  const unpacked = unpackInto === undefined ? [] : programs.map((name) => join(unpackInto, 'usr/bin', name));
   return [...inPaths, ...paths, ...unpacked].find(isExecutable);
 }
+
+const isRoot = () => process.getuid?.() === 0;
 
 function inPath(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
@@ -77,13 +75,15 @@ function isExecutable(path: string): boolean {
 
 /** @returns the failures of apt-get; the program may be there all the same. */
 function install(wanted: AptPackage): string {
+  const { name, unpackInto } = wanted;
   const deadline = Date.now() + INSTALL_LIMIT_MS;
   for (;;) {
     // Old lists of packages may still be good enough.
-    const update = aptGet(['update']);
-    const installation = wanted.isUnpacked
-      ? unpack(wanted.name)
-      : aptGet(['install', '-y', '--no-install-recommends', wanted.name]);
+    const update = isRoot() ? aptGet(['update']) : '';
+    const installation =
+      unpackInto === undefined
+        ? aptGet(['install', '-y', '--no-install-recommends', name])
+        : unpack(name, unpackInto);
     const failures = [update, installation].filter((failure) => failure !== '').join('; ');
     // Another test file, or the machine itself, may be installing at this moment.
     const busy = failures.includes('lock');
@@ -93,47 +93,42 @@ function install(wanted: AptPackage): string {
 }
 
 /**
- * Two test files may unpack the same package at once: each has a folder of its own, and the first to rename it
- * is first.
+ * unpack unpacks a package beside its final place, so that another test file never finds half of it.
+ * @returns the message of a failure; '' for success.
  */
-function unpack(name: string): string {
-  mkdirSync(CACHE, { recursive: true });
-  const folder = mkdtempSync(join(CACHE, 'new-'));
+function unpack(name: string, target: string): string {
+  mkdirSync(dirname(target), { recursive: true });
+  const folder = mkdtempSync(`${target}-`);
   try {
     const failure = aptGet(['download', name], folder);
-    const file = readdirSync(folder).find((each) => each.endsWith('.deb'));
-    if (file === undefined) return failure;
-    run('dpkg', ['-x', file, 'unpacked'], folder);
-    renameSync(join(folder, 'unpacked'), join(CACHE, name));
+    if (failure !== '') return failure;
+    const packages = readdirSync(folder).map((file) => join(folder, file));
+    execFileSync('dpkg-deb', ['-x', ...packages, join(folder, 'root')], { stdio: 'pipe' });
+    renameSync(join(folder, 'root'), target);
     return '';
   } catch (error: unknown) {
-    return messageOf(error);
+    return error instanceof Error ? error.message : String(error);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** @returns the message of a failure; '' for success. */
-function aptGet(command: readonly string[], cwd?: string): string {
+/**
+ * @param folder in which it runs. Default: this one.
+ * @returns the message of a failure; '' for success.
+ */
+function aptGet(command: readonly string[], folder = '.'): string {
   try {
-    run('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], cwd);
+    execFileSync('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], {
+      cwd: folder,
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      stdio: 'pipe',
+      timeout: INSTALL_LIMIT_MS,
+    });
     return '';
   } catch (error: unknown) {
-    return messageOf(error);
+    return error instanceof Error ? error.message : String(error);
   }
-}
-
-function run(program: string, command: readonly string[], cwd?: string): void {
-  execFileSync(program, command, {
-    ...(cwd !== undefined && { cwd }),
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    stdio: 'pipe',
-    timeout: INSTALL_LIMIT_MS,
-  });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Straight to the terminal: Jest hides or wraps what tests print in other ways. */
