@@ -46,6 +46,18 @@ export function registerSharedGauges(registry: Registry, { models, memory, budge
   gauge('o3q_waiting_jobs', 'Jobs in the fair queue of a model, of all workers', ['model'], ({ models }) =>
     models.map(({ model, waiting }): Sample => [{ model }, waiting]),
   );
+  gauge(
+    'o3q_runnable_jobs',
+    'Waiting jobs of a model that no limit holds, so that they would start if there were workers enough',
+    ['model'],
+    ({ models }) => models.map(({ model, runnable }): Sample => [{ model }, runnable.runnable]),
+  );
+  gauge(
+    'o3q_oldest_waiting_seconds',
+    'How long ago the oldest waiting job of a model was enqueued; 0: no job waits',
+    ['model'],
+    ({ models }) => models.map(({ model, oldestWaitingMs }): Sample => [{ model }, oldestWaitingMs / 1000]),
+  );
   gauge('o3q_workers', 'Living workers that take the jobs of a model', ['model'], ({ models }) =>
     models.map(({ model, workers }): Sample => [{ model }, workers.count]),
   );
