@@ -4,6 +4,7 @@ import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models, modelsOf } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
@@ -11,6 +12,7 @@ import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
 import { createApp } from './app.ts';
 import { listen } from './http/listening.ts';
+import { createProducerMetrics } from './metrics/producer-metrics.ts';
 
 export interface ProducerOptions extends Models {
   redisUrl: string;
@@ -32,6 +34,8 @@ export interface ProducerOptions extends Models {
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
+  metrics?: ProcessMetrics;
   logger: Logger;
 }
 
@@ -78,12 +82,23 @@ function producerOn(
     headersMs,
     keepAliveMs,
     upstream,
+    metrics: shared,
     logger,
     ...models
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
+  const metrics = createProducerMetrics(Object.keys(modelsOf(models).models), shared);
+  const onCancelled = metrics.cancelled;
+  const queue = new InstanceQueue({
+    redisUrl,
+    prefix,
+    webhooksOut,
+    onError,
+    onCancelled,
+    ...modelsOf(models),
+  });
+  metrics.watchRedis(() => queue.redisTrouble());
   queue.driveActions(onError);
   const draining = new AbortController();
   const { requestsPerMinute, basePath, maxBodyMb, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
@@ -101,8 +116,10 @@ function producerOn(
     ...(keepAliveMs !== undefined && { keepAliveMs }),
     maxBodyMb,
     ...(upstream !== undefined && { upstream }),
+    metrics,
     logger,
   });
+  server.on('request', metrics.measure);
   server.on('request', app);
   // A connection that was busy when draining began stays open after its answer: nothing else would close it.
   server.on('request', (_request, response) => {

@@ -5,6 +5,7 @@ import type { Config } from '../../src/config/environment.ts';
 import { modelsOf } from '../../src/config/file.ts';
 import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
+import type { ProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Stoppable } from '../../src/process/shutdown.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
@@ -22,6 +23,8 @@ const WINDOW_SCALE = 3600;
 /** ProcessContext holds what is needed to start the parts of one process. */
 export interface ProcessContext {
   config: Config;
+  /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
+  metrics: ProcessMetrics;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -35,8 +38,9 @@ export interface ProcessContext {
  *
  * @returns the URL of Redis.
  */
-export async function startRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
-  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+export async function startRedis(context: ProcessContext): Promise<string> {
+  const { config, logger } = context;
+  const url = config.redisUrl ?? (await embeddedRedis(context));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
   });
@@ -100,7 +104,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, logger, keep }: ProcessContext,
+  { config, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -118,6 +122,7 @@ export async function launchWorker(
       upstream,
       publicUrl: http.publicUrl,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
+      metrics,
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -145,7 +150,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, logger, keep }: ProcessContext,
+  { config, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -161,6 +166,7 @@ export async function launchProducer(
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    metrics,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

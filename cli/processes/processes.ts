@@ -2,6 +2,7 @@ import { assertKeysOrLoopback } from '../../producer/access/access.ts';
 import { assertListenable } from '../../producer/http/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../../src/config/environment.ts';
+import { createProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
@@ -110,7 +111,7 @@ async function run(
     signals: context.stopSignals(),
     shutdownMs: config.shutdownMs,
     logger,
-    start: (keep) => start({ config, logger, keep, died }),
+    start: (keep) => start({ config, metrics: createProcessMetrics({ ofNode: true }), logger, keep, died }),
     died: deadPart,
   });
   context.exit(exitCode);

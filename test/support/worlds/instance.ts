@@ -4,6 +4,7 @@ import { createSimulator, type Simulator, type SimulatorOptions } from '../../..
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import { defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
@@ -37,6 +38,8 @@ export interface InstanceOptions {
   headersMs?: number;
   /** See MountOptions. Default: as in production. */
   keepAliveMs?: number;
+  /** The metrics that the producer and the first worker share, as in one process. Default: each has its own. */
+  metrics?: ProcessMetrics;
   /** Replaces parts of the producer's upstream; null: it has none. Default: the workers' upstream. */
   producerUpstream?: Partial<UpstreamAddress> | null;
 }
@@ -85,6 +88,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
     ...(options.keepAliveMs !== undefined && { keepAliveMs: options.keepAliveMs }),
+    ...(options.metrics !== undefined && { metrics: options.metrics }),
     upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
   });
   const workers: O3Worker[] = [];
@@ -104,6 +108,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
         concurrency: options.concurrency ?? 100,
         upstream,
         webhooksOut: options.webhooksOut,
+        ...(options.metrics !== undefined && { metrics: options.metrics }),
       });
       workers.push(worker);
       return worker;
