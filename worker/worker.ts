@@ -12,6 +12,9 @@ import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
+import { createAcknowledger } from '../src/redis/ack/acknowledgement.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
@@ -37,6 +40,8 @@ import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
+  /** What Redis must have done with the id of a bought response. Default `memory`. */
+  ack?: Ack;
   /**
    * The most jobs that this worker holds at the same time, if it may open so many descriptors. The models get
    * equal shares, at least one job each.
@@ -88,7 +93,7 @@ export interface O3Worker extends Stoppable {
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
+  const { redisUrl, prefix, ack = 'memory', recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -106,6 +111,10 @@ export function startWorker(options: WorkerOptions): O3Worker {
     windowScale,
   });
   const metrics = createMetrics();
+  const acknowledger = createAcknowledger({
+    ...{ redisUrl, prefix, ack, onError },
+    onWeak: createWeakAckLog(ack, logger),
+  });
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
   const quotaSignals = createQuotaSignals(subscriber, onError);
@@ -148,6 +157,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       openAiEvents,
       lostResponses,
       eventLogPace,
+      acknowledger,
       metrics,
       concurrency,
       publicUrl: options.publicUrl,
@@ -252,6 +262,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       if (redis.status === 'ready') await withTimeout(heartbeatEnded, undefined, LOOK_TIMEOUT_MS);
       await webhooksOut?.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
+      acknowledger.close();
       disconnectRedis(subscriber);
       disconnectRedis(redis);
       await upstream.close();
