@@ -111,9 +111,13 @@ export function startWorker(options: WorkerOptions): O3Worker {
     windowScale,
   });
   const metrics = createMetrics();
+  const logWeakAck = createWeakAckLog(ack, logger);
   const acknowledger = createAcknowledger({
     ...{ redisUrl, prefix, ack, onError },
-    onWeak: createWeakAckLog(ack, logger),
+    onWeak(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
   });
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);

@@ -24,6 +24,8 @@ export interface Metrics {
   delivery(result: DeliveryResult): void;
   /** Counts one try to delete a response at the upstream. */
   deletion(result: DeletionResult): void;
+  /** Counts an id of a response that is less safe in Redis than `O3Q_ACK` asks for. */
+  weakAck(): void;
 }
 
 /** A `failed` delivery is tried again; one that is `given_up` is not. */
@@ -105,6 +107,11 @@ export function createMetrics(): Metrics {
   });
   for (const result of ['deleted', 'missing', 'failed', 'given_up'] satisfies DeletionResult[])
     deletions.inc({ result }, 0);
+  const weakAcks = new Counter({
+    name: 'o3q_weak_acks_total',
+    help: 'Writes that Redis has not confirmed as O3Q_ACK asks for: ids of bought responses, in a worker',
+    registers,
+  });
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
@@ -131,6 +138,7 @@ export function createMetrics(): Metrics {
     },
     delivery: (result) => deliveries.inc({ result }),
     deletion: (result) => deletions.inc({ result }),
+    weakAck: () => weakAcks.inc(),
     of(model, count) {
       held.set(model, count);
       // Every counter starts at 0: a counter that is missing until its first event looks as if it were not
