@@ -25,6 +25,8 @@ export interface QueueCoreOptions {
   /** Called for each new job that is less safe than `ack` asks for, with the reason. */
   onWeakAck: (reason: string) => void;
   onError: (error: Error) => void;
+  /** See QueueAccess. */
+  onCancelled: (model: string) => void;
 }
 
 /**
@@ -51,6 +53,7 @@ export function createQueueCore({
   ack,
   onWeakAck,
   onError,
+  onCancelled,
 }: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
   const large = createLargeConnection(redisUrl, { onError, name: `${prefix}:large` });
@@ -76,6 +79,7 @@ export function createQueueCore({
     queues,
     deliveries,
     webhooksOut,
+    onCancelled,
     guard: createRedisGuard(redis, redisUrl),
     usage: createUsageStore(redis, prefix, queues.keys()),
     memory: createMemoryLook(redis),
