@@ -25,14 +25,14 @@ export interface CalmTenant {
   readonly accepted: ReadonlySet<string>;
 }
 
-const ROUND_EVERY_MS = 100;
+const ROUND_EVERY_MS = 200;
 /** How long the model thinks, in milliseconds. A call that waits for the answer takes that much longer. */
 export const THINK_MS = 100;
 /** After this time the calm tenant gives a call up, in milliseconds. */
 const PATIENCE_MS = 60_000;
 
 /**
- * createCalmTenant makes a tenant that begins a round ten times a second, whether or not the last one has
+ * createCalmTenant makes a tenant that begins a round five times a second, whether or not the last one has
  * ended. In a round it enqueues a question, then reads the job, opens its event stream until the first event,
  * and lists its jobs. Every second round it also sends a question and waits for the answer.
  */

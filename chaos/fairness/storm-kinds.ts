@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:http';
-import { connect, type Socket } from 'node:net';
-import { sleep } from '../../src/async/sleep.ts';
-import { type GreedyAnswer, type GreedyCalls, isRefusal } from './greedy-calls.ts';
+import type { GreedyAnswer, GreedyCalls } from './greedy-calls.ts';
+import { abortedCall, connected, keepOpen, pausedIf, sendSlowly, stopped } from './greedy-connections.ts';
 
 /** StormKind is one thing that a greedy tenant does without end. */
 export interface StormKind {
@@ -39,22 +37,18 @@ const BODY_MB = 10;
 const BODY_LANES = 8;
 const BULK = 1000;
 const BULK_LANES = 4;
-const SLOT_JOBS = 10_000;
+const SLOT_JOBS = 2000;
 const STREAMS = 10_000;
 const STREAMED_JOBS = 100;
 const SILENT = 5000;
-const LARGE_ANSWERS = 100;
-const LARGE_ANSWER_TOKENS = 250_000;
+const LARGE_ANSWERS = 40;
+const LARGE_ANSWER_TOKENS = 50_000;
 const SLOW_READERS = 1000;
 const SLOW_BODIES = 2000;
-const SLOW_BODY_BYTES = 90_000;
 const LIST_LOOPS = 200;
 const DRY_LOOPS = 20;
 const HELD = 5000;
 const ABORTS_AT_ONCE = 200;
-const OPENED_AT_ONCE = 200;
-const PAUSE_MS = 50;
-const LOOK_EVERY_MS = 200;
 
 export const STORM_KINDS: readonly StormKind[] = [
   {
@@ -131,7 +125,7 @@ export const STORM_KINDS: readonly StormKind[] = [
   },
   {
     name: 'slow-bodies',
-    what: `${SLOW_BODIES} bodies of ${SLOW_BODY_BYTES / 1000} KB that come a byte a second`,
+    what: `${SLOW_BODIES} bodies of 90 KB that come a byte a second`,
     rage: (calls) => keepOpen(calls, SLOW_BODIES, () => sendSlowly(calls)),
   },
   {
@@ -171,7 +165,7 @@ export const STORM_KINDS: readonly StormKind[] = [
     what: `streamed calls of /v1 whose caller disconnects at once, ${ABORTS_AT_ONCE} at a time`,
     rage: (calls) =>
       calls.loops(ABORTS_AT_ONCE, async (turn) => {
-        await abort(calls, { model: 'o3', input: `greedy ${turn}`, stream: true });
+        await abortedCall(calls, { model: 'o3', input: `greedy ${turn}`, stream: true });
         calls.count('disconnected');
       }),
   },
@@ -239,93 +233,4 @@ async function countBulk(answer: GreedyAnswer | undefined, calls: GreedyCalls): 
     calls.count(problem === undefined ? 'jobs accepted' : `jobs ${problem.code}`);
   const isRefused = outcomes.every(({ problem }) => problem !== undefined);
   await pausedIf(isRefused ? undefined : answer, calls);
-}
-
-/** Waits a little after a refusal, as even a runaway script does. It does not heed Retry-After. */
-async function pausedIf(answer: GreedyAnswer | undefined, { stopping }: GreedyCalls): Promise<void> {
-  if (isRefusal(answer)) await sleep(PAUSE_MS, stopping).catch(() => {});
-}
-
-/**
- * Keeps so many connections open until the storm ends.
- * @param open opens one. It resolves to true when the connection stays open, and to false when it must be
- * opened again.
- */
-async function keepOpen(
-  calls: GreedyCalls,
-  width: number,
-  open: (place: number) => Promise<boolean>,
-): Promise<void> {
-  let opening = 0;
-  const lane = async (place: number): Promise<void> => {
-    while (!calls.stopping.aborted) {
-      while (opening >= OPENED_AT_ONCE && !calls.stopping.aborted)
-        await sleep(PAUSE_MS, calls.stopping).catch(() => {});
-      opening += 1;
-      const opened = open(place);
-      const settled = await Promise.race([opened, sleep(LOOK_EVERY_MS).then(() => undefined)]);
-      opening -= 1;
-      if (settled ?? (await opened)) return stopped(calls);
-      await sleep(PAUSE_MS, calls.stopping).catch(() => {});
-    }
-  };
-  await Promise.all(Array.from({ length: width }, (_, place) => lane(place)));
-}
-
-async function stopped({ stopping }: GreedyCalls): Promise<void> {
-  if (stopping.aborted) return;
-  await new Promise<void>((resolve) => stopping.addEventListener('abort', () => resolve(), { once: true }));
-}
-
-/** Connects, and sends nothing. @returns undefined when the connection failed. */
-function connected({ url, stopping, count }: GreedyCalls): Promise<Socket | undefined> {
-  return new Promise((resolve) => {
-    const socket = connect(Number(url.port), url.hostname);
-    stopping.addEventListener('abort', () => socket.destroy(), { once: true });
-    socket.once('connect', () => resolve(socket));
-    socket.on('error', (error) => {
-      if (!stopping.aborted) count('code' in error ? String(error.code) : error.message);
-      resolve(undefined);
-    });
-    socket.resume();
-  });
-}
-
-/** Sends a byte of a body each second. @returns false when the connection has closed. */
-function sendSlowly({ url, headers, stopping, count }: GreedyCalls): Promise<boolean> {
-  return new Promise((resolve) => {
-    const sent = request(new URL('/jobs', url), {
-      method: 'POST',
-      headers: { ...headers, 'content-length': SLOW_BODY_BYTES },
-      agent: false,
-      signal: stopping,
-    });
-    const timer = setInterval(() => sent.write(' '), 1000);
-    count('opened');
-    sent.once('response', (response) => {
-      count(String(response.statusCode));
-      response.resume();
-    });
-    sent.on('error', () => {});
-    sent.once('close', () => {
-      clearInterval(timer);
-      resolve(false);
-    });
-    sent.write('{');
-  });
-}
-
-/** Sends a call, and disconnects as soon as it is sent. */
-function abort({ url, headers, stopping }: GreedyCalls, body: object): Promise<void> {
-  return new Promise((resolve) => {
-    const sent = request(new URL('/v1/responses', url), {
-      method: 'POST',
-      headers,
-      agent: false,
-      signal: stopping,
-    });
-    sent.on('error', () => {});
-    sent.once('close', () => resolve());
-    sent.end(JSON.stringify(body), () => setImmediate(() => sent.destroy()));
-  });
 }

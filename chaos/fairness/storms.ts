@@ -1,8 +1,5 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { sleep } from '../../src/async/sleep.ts';
 import { jobNameIn, readLedger } from '../evidence/ledger.ts';
 import { exactly, figure, joined, type Report, type Requirement } from '../evidence/report.ts';
@@ -13,6 +10,7 @@ import { percentile } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { CALLS, type CalmPhase, createCalmTenant } from './calm-tenant.ts';
 import { STORM_KINDS, type StormKind } from './storm-kinds.ts';
+import type { StormOrder } from './storm-thread.ts';
 import { countsText, latencyText, megabytes, peakMemory, watchRedis } from './vital-signs.ts';
 
 /** StormsPlan says which storms come, and how large those are that need jobs. */
@@ -26,10 +24,12 @@ export interface StormsPlan {
 
 const CALM = 'calm';
 const GREEDY = 'greedy';
+/** The slots are as few as one storm can fill before the calm tenant is measured. */
+const FLEET = { workers: 1, tenants: [CALM, GREEDY], workerEnvironment: { O3Q_CONCURRENCY: '500' } };
 const ALONE_MS = 8000;
 /** The storm has this time to become one, in milliseconds, before the calm tenant is measured. */
 const RISE_MS = 3000;
-const PROCESS = fileURLToPath(new URL('./storm-process.js', import.meta.url));
+const THREAD = new URL('./storm-thread.js', import.meta.url);
 /** The worst that a storm may do to the calm tenant: the 99th percentile of any of its calls, in milliseconds. */
 const MOST_P99_MS = 2000;
 
@@ -43,7 +43,7 @@ export async function runStorms(stage: Stage, { only, ...plan }: StormsPlan): Pr
   for (const kind of STORM_KINDS) {
     if (only !== undefined && !only.includes(kind.name)) continue;
     const play = (world: World): Promise<Findings> => storm(world, kind, plan);
-    reports.push(await scenario({ workers: 1, tenants: [CALM, GREEDY] }, play)(stage));
+    reports.push(await scenario(FLEET, play)(stage));
   }
   return joined(reports);
 }
@@ -96,7 +96,7 @@ async function storm(
       ],
     };
   } finally {
-    greedy.kill();
+    await greedy.kill();
   }
 }
 
@@ -104,41 +104,29 @@ interface Greedy {
   begin(): void;
   /** Ends the storm. @returns how often what became of the calls. */
   end(): Promise<Map<string, number>>;
-  kill(): void;
+  kill(): Promise<void>;
 }
 
-/** Starts the process of the greedy tenant, and waits until it is prepared. */
+/** Starts the thread of the greedy tenant, and waits until it is prepared. */
 async function startGreedy({ fleet, signal }: World, { name }: StormKind, jobs: number): Promise<Greedy> {
-  const child = fork(PROCESS, [name, fleet.producerUrl, keyOf(GREEDY), String(jobs)], {
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
-  const log = createWriteStream(join(fleet.folder, 'greedy.log'));
-  child.stdout?.pipe(log, { end: false });
-  child.stderr?.pipe(log, { end: false });
-  const failed = once(child, 'exit', { signal }).then(([code]) => {
-    throw new Error(
-      `the process of the greedy tenant ended with ${String(code)}: see ${fleet.folder}/greedy.log`,
-    );
-  });
-  failed.catch(() => {});
-  const message = async (): Promise<unknown> => {
-    const [content] = (await Promise.race([once(child, 'message', { signal }), failed])) as unknown[];
-    return content;
-  };
+  const order: StormOrder = { storm: name, url: fleet.producerUrl, key: keyOf(GREEDY), jobs };
+  const thread = new Worker(THREAD, { workerData: order });
+  // `once` also rejects when the thread has failed.
+  const message = async (): Promise<unknown> => (await once(thread, 'message', { signal }))[0];
   try {
     await message();
   } catch (error: unknown) {
-    child.kill('SIGKILL');
+    await thread.terminate();
     throw error;
   }
   return {
-    begin: () => void child.send('begin'),
+    begin: () => thread.postMessage('begin'),
     async end() {
       const counts = message();
-      child.send('end');
-      return new Map(Object.entries((await counts) as Record<string, number>));
+      thread.postMessage('end');
+      return (await counts) as Map<string, number>;
     },
-    kill: () => void child.kill('SIGKILL'),
+    kill: async () => void (await thread.terminate()),
   };
 }
 
