@@ -5,6 +5,7 @@ import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { resumeModel } from '../models/resume.ts';
+import { type Scaling, scalingFrom } from '../models/scaling.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
@@ -28,6 +29,11 @@ export interface O3QueueOptions extends Partial<Models> {
    * Called for lost connections, at most once a second for each connection. Default: they are not reported.
    */
   onError?: (error: Error) => void;
+  /**
+   * Called when this queue has ended a job of the model, because it was cancelled and no worker held it. Default:
+   * such ends are not counted.
+   */
+  onCancelled?: (model: string) => void;
 }
 
 const READY_KEY_MS = 1000;
@@ -57,6 +63,7 @@ export class InstanceQueue extends TenantQueue {
     prefix = 'o3q',
     webhooksOut = false,
     onError = () => {},
+    onCancelled = () => {},
     ...models
   }: O3QueueOptions) {
     const core = createQueueCore({
@@ -64,6 +71,7 @@ export class InstanceQueue extends TenantQueue {
       prefix,
       webhooksOut,
       onError,
+      onCancelled,
       models: { ...defaultModels(), ...models },
     });
     super(core, undefined);
@@ -99,6 +107,11 @@ export class InstanceQueue extends TenantQueue {
     return this.#core.deliveries;
   }
 
+  /** Returns why Redis takes no writes of this process; undefined: it takes them. */
+  redisTrouble(): Promise<string | undefined> {
+    return this.#redisTrouble();
+  }
+
   /** Resolves when Redis answers. */
   async ping(): Promise<void> {
     await this.#core.guard(() => this.#core.redis.ping());
@@ -123,6 +136,13 @@ export class InstanceQueue extends TenantQueue {
     );
     const trouble = await this.#redisTrouble();
     return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
+  }
+
+  /** Reads what an autoscaler needs to choose the number of workers. */
+  async scaling(): Promise<Scaling> {
+    const { redis, prefix } = this.#core;
+    const snapshot = await this.#core.guard(() => readModels(redis, prefix, this.queues));
+    return scalingFrom(snapshot, (await this.#redisTrouble()) !== undefined);
   }
 
   /** Lists the models like `models`, for frequent calls: the list may be up to a second old. */
