@@ -141,7 +141,6 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
     logPurchase(logger, id, what);
-    // The attempt does not wait for this: nothing that it could do would make the id safer.
     if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
     metrics.purchase(what);
   };
