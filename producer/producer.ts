@@ -9,6 +9,8 @@ import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
 import { createApp } from './app.ts';
 import { listen } from './http/listening.ts';
@@ -24,6 +26,8 @@ export interface ProducerOptions extends Models {
   webhookSecret?: string | undefined;
   /** Whether workers deliver webhooks to callers. Default false: requests that ask for one are refused. */
   webhooksOut?: boolean;
+  /** See O3QueueOptions. Default `memory`. */
+  ack?: Ack;
   /** The callers' keys. Default: none, so that the producer must listen on loopback. */
   keys?: readonly ApiKey[];
   /** How callers reach the producer, and what they may send. Default: as without a file. */
@@ -77,6 +81,7 @@ function producerOn(
     host,
     webhookSecret,
     webhooksOut = false,
+    ack = 'memory',
     keys = [],
     http,
     headersMs,
@@ -89,13 +94,14 @@ function producerOn(
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const metrics = createProducerMetrics(Object.keys(modelsOf(models).models), shared);
-  const onCancelled = metrics.cancelled;
+  const logWeakAck = createWeakAckLog(ack, logger);
   const queue = new InstanceQueue({
-    redisUrl,
-    prefix,
-    webhooksOut,
-    onError,
-    onCancelled,
+    ...{ redisUrl, prefix, webhooksOut, ack, onError },
+    onWeakAck(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+    onCancelled: metrics.cancelled,
     ...modelsOf(models),
   });
   metrics.watchRedis(() => queue.redisTrouble());

@@ -7,6 +7,7 @@ import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
+import { type Acknowledger, storedPurchase } from '../src/redis/ack/acknowledgement.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
@@ -59,6 +60,7 @@ export interface ModelWorkerOptions {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  acknowledger: Pick<Acknowledger, 'reached'>;
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
@@ -100,6 +102,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const attempts = createActiveAttempts(() =>
     worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
   );
+  const held = new Map<string, number>();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
@@ -138,6 +141,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
     logPurchase(logger, id, what);
+    if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
     metrics.purchase(what);
   };
 
@@ -171,7 +175,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt, writer.takeBack);
+    const tenant = tenantOf(job);
+    const count = (by: number): void => void held.set(tenant, (held.get(tenant) ?? 0) + by);
+    count(1);
+    return attempts.run(id, attempt, writer.takeBack).finally(() => count(-1));
   };
 
   /**
@@ -226,6 +233,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
+  const fetchedOf = (tenant?: string): number =>
+    worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length;
   const dispatcher = startDispatcher({
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
@@ -234,9 +243,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     room: () =>
       attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
     windowedRoom: () => options.concurrency - attempts.windowed(),
-    unsent: (tenant) =>
-      reservations.unsent(tenant) +
-      worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
+    held: (tenant) => (held.get(tenant) ?? 0) + fetchedOf(tenant),
+    unsent: (tenant) => reservations.unsent(tenant) + fetchedOf(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   listenForWatchers(subscriber, keys, attempts, onError);

@@ -48,6 +48,7 @@ export async function startRedis(context: ProcessContext): Promise<string> {
     await assertRedisUsable(client, url, {
       warn: (sentence) => logger.warn(sentence),
       prefix: config.prefix,
+      ack: config.ack,
     });
   } finally {
     client.disconnect();
@@ -108,7 +109,7 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, signingSecret, http } = config;
+  const { prefix, ack, concurrency, workerPort, host, signingSecret, http } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
@@ -118,6 +119,7 @@ export async function launchWorker(
       ...modelsOf(config),
       redisUrl,
       prefix,
+      ack,
       concurrency,
       upstream,
       publicUrl: http.publicUrl,
@@ -154,11 +156,12 @@ export async function launchProducer(
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
-  const { prefix, host, port, keys, http, openai } = config;
+  const { prefix, ack, host, port, keys, http, openai } = config;
   const producer = await startProducer({
     ...modelsOf(config),
     redisUrl,
     prefix,
+    ack,
     host,
     port,
     keys,

@@ -5,7 +5,8 @@ import { BOARD_PATH } from '../board/board.ts';
 import { DOCS_PATH } from '../pages/docs-page.ts';
 
 /** ProducerMetrics counts what one producer does. */
-export interface ProducerMetrics extends Pick<ProcessMetrics, 'text' | 'contentType' | 'watchRedis'> {
+export interface ProducerMetrics
+  extends Pick<ProcessMetrics, 'text' | 'contentType' | 'watchRedis' | 'weakAck'> {
   /** Measures a request until its connection closes. Call it when the request begins. */
   measure(request: IncomingMessage, response: ServerResponse): void;
   /** Counts an open stream until its connection closes. Call it before the headers of the stream are sent. */
@@ -51,6 +52,7 @@ export function createProducerMetrics(
     text: shared.text,
     contentType: shared.contentType,
     watchRedis: shared.watchRedis,
+    weakAck: shared.weakAck,
     measure(request, response) {
       const startedAt = performance.now();
       response.on('close', () => {
