@@ -47,7 +47,15 @@ it('the rights of docs/operating/REDIS.md are enough for every step of a job, an
   await call(url, 'POST', `/jobs/${running.id}/cancel`);
   const delayed = await enqueue(url, { question: 'Later?', delay_ms: 300 });
   await reached(url, delayed.id, 'completed');
-  for (const path of ['/jobs', '/models', '/usage', '/readyz', `/jobs/${id}/result`, `/jobs/${id}/events`]) {
+  for (const path of [
+    '/jobs',
+    '/models',
+    '/scaling',
+    '/usage',
+    '/readyz',
+    `/jobs/${id}/result`,
+    `/jobs/${id}/events`,
+  ]) {
     expect(await call(url, 'GET', path)).toMatchObject({ status: 200 });
   }
   expect((await fetch(new URL('/board/api/queues', url))).status).toBe(200);
