@@ -29,6 +29,8 @@ export interface DispatcherOptions {
    * create request.
    */
   unsent: (tenant?: string) => number;
+  /** Returns how many jobs of a tenant this worker holds. */
+  held: (tenant: string) => number;
   /** Returns the time of Redis, in Unix milliseconds. */
   now: () => number;
   /** See WorkerOptions. */
@@ -65,6 +67,13 @@ const MOST_UNSENT = 64;
  * is always room for one more.
  */
 const TIMES_LEFT = 3;
+/**
+ * The same for the jobs that a worker holds, which may run for an hour: one tenant alone gets 1,938 of 2,000
+ * slots, and the job of another tenant starts at once in one of the others.
+ */
+const SLOTS_TIMES_LEFT = 31;
+/** How soon a dispatcher looks again while the tenants of the next jobs have their shares, in milliseconds. */
+const SHARES_MS = 200;
 /**
  * The least number of jobs that a dispatcher reads, so that it can choose a probe among them even when it has
  * little room.
@@ -165,8 +174,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : LOOK_AGAIN_MS };
     }
-    const startable = withinShares(jobs, left, (tenant) => options.unsent(tenant) + untaken);
-    if (startable.length === 0) return { lacks: ['room'], ms: LOOK_AGAIN_MS };
+    const sendable = withinShares(jobs, left, TIMES_LEFT, (tenant) => options.unsent(tenant) + untaken);
+    const startable = withinShares(
+      sendable,
+      room() - untaken,
+      SLOTS_TIMES_LEFT,
+      (tenant) => options.held(tenant) + untaken,
+    );
+    if (startable.length === 0) {
+      if (sendable.length > 0) reporter.noWorker(first);
+      return { lacks: ['room'], ms: SHARES_MS };
+    }
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       discounts: config.completionWindows,
@@ -224,21 +242,23 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 }
 
 /**
- * Returns the jobs that leave each tenant its share of the unsent jobs. Jobs without a tenant share nothing:
- * an instance without keys has no tenants.
- * @param unsent returns how many unsent jobs a tenant has. The untaken jobs count for each tenant, because it is
- * not known whose they are.
+ * Returns the jobs that leave other tenants their share of the room. Jobs without a tenant share nothing: an
+ * instance without keys has no tenants.
+ * @param timesLeft how many times as much as it leaves to others a tenant may have.
+ * @param used returns what a tenant has already. Untaken jobs may count for each tenant, because it is not
+ * known whose they are.
  */
 function withinShares(
   jobs: readonly NextJob[],
   room: number,
-  unsent: (tenant: string) => number,
+  timesLeft: number,
+  used: (tenant: string) => number,
 ): readonly NextJob[] {
   let left = room;
   const own = new Map<string, number>();
   return jobs.filter(({ tenant }) => {
-    const held = own.get(tenant) ?? unsent(tenant);
-    const mayStart = left > 0 && (tenant === '' || held < TIMES_LEFT * left);
+    const held = own.get(tenant) ?? used(tenant);
+    const mayStart = left > 0 && (tenant === '' || held < timesLeft * left);
     own.set(tenant, held + (mayStart ? 1 : 0));
     if (mayStart) left -= 1;
     return mayStart;
