@@ -1,4 +1,6 @@
 import { RedisUnavailableError } from '../errors/setup-error.ts';
+import type { Ack } from './ack/level.ts';
+import { assertAckPossible } from './ack/requirement.ts';
 import type { RedisClient } from './connection.ts';
 import {
   isLastingRefusal,
@@ -19,22 +21,29 @@ export type AssertRedisUsableOptions = {
   readonly timeoutMs?: number;
   /** The prefix of the keys and channels that this program uses. Default: no write is tried. */
   readonly prefix?: string;
+  /** What `O3Q_ACK` asks for; it is tried after the rights. Default `memory`. */
+  readonly ack?: Ack;
 };
 
 const OLDEST_VERSION = [6, 2] as const;
+/**
+ * LAYOUT numbers how o3-queue stores its data in Redis. It is raised by a change that a process of the
+ * version before would misread or damage; new keys and new optional fields do not raise it.
+ */
+const LAYOUT = '1';
 
 /**
  * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: the
- * version, the database, and each right of this user, by using it. When a configured Redis does not answer,
- * the embedded Redis does not replace it, because that would hide the jobs in the configured Redis. The
- * caller disconnects the client, also after a failure.
+ * version, the database, each right of this user, by using it, and the layout of what is stored under the
+ * prefix. When a configured Redis does not answer, the embedded Redis does not replace it, because that would
+ * hide the jobs in the configured Redis. The caller disconnects the client, also after a failure.
  *
  * @throws {RedisUnavailableError}
  */
 export async function assertRedisUsable(
   client: RedisClient,
   url: string,
-  { warn, timeoutMs = 5000, prefix }: AssertRedisUsableOptions,
+  { warn, timeoutMs = 5000, prefix, ack = 'memory' }: AssertRedisUsableOptions,
 ): Promise<void> {
   await untilReady(client, url, timeoutMs);
   const info = await client.info().catch((error: unknown) => {
@@ -60,7 +69,10 @@ export async function assertRedisUsable(
         'configuration file).',
     );
   }
-  if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
+  if (prefix === undefined) return;
+  await checkRights(client, url, { warn, prefix });
+  await checkLayout(client, url, prefix);
+  await assertAckPossible(client, url, { ack, prefix });
 }
 
 /** writeOfEachKind writes one key of each type that BullMQ and our scripts use, and publishes a message. */
@@ -116,6 +128,28 @@ async function checkRights(
   }
 }
 
+/**
+ * The first process under a prefix writes the layout. Each later one compares it with its own: during a
+ * rolling deploy two versions share one Redis, and each would write what the other misreads.
+ *
+ * @throws {RedisUnavailableError} naming both layouts.
+ */
+async function checkLayout(client: RedisClient, url: string, prefix: string): Promise<void> {
+  const name = `${prefix}:layout`;
+  await client.setnx(name, LAYOUT).catch((error: unknown) => {
+    // The next process that starts writes it.
+    if (!isRedisRefusal(error) || isLastingRefusal(error)) throw error;
+  });
+  const found = await client.get(name);
+  if (found === null || found === LAYOUT) return;
+  const other = Number(found) > Number(LAYOUT) ? 'a newer' : 'an older';
+  throw new RedisUnavailableError(
+    `Redis at ${maskRedisUrl(url)} has data of ${other} o3-queue under ${prefix}: (layout ${found}; this version ` +
+      `has layout ${LAYOUT}). Start that version, or choose another O3Q_PREFIX. docs/operating/UPGRADING.md ` +
+      'has the way from one to the other.',
+  );
+}
+
 function lackOf(error: unknown, right: string, acl: string): string {
   const cause = causeOf(error);
   if (!isRedisRefusal(error) && isRedisAway(error)) return `broke off: ${cause}. Start it again.`;
@@ -137,8 +171,8 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
     let lastError: unknown;
     const remember = (error: unknown) => {
       lastError = error;
-      // Redis would refuse this database again, so no later try can succeed.
-      if (isRefusedSelect(error)) fail();
+      // Redis would refuse this database or password again, so no later try can succeed.
+      if (isRefusedSelect(error) || isRefusedPassword(error)) fail();
     };
     const fail = () => finish(() => reject(new RedisUnavailableError(unusable(url, lastError, timeoutMs))));
     const finish = (settle: () => void) => {
@@ -152,6 +186,11 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
   });
 }
 
+/** isRefusedPassword tells whether Redis wants a password or refuses the one of REDIS_URL. */
+function isRefusedPassword(error: unknown): boolean {
+  return error instanceof Error && /^(?:NOAUTH|WRONGPASS)\b/.test(error.message);
+}
+
 function unusable(url: string, error: unknown, timeoutMs: number): string {
   const where = `Redis at ${maskRedisUrl(url)}`;
   if (isRefusedSelect(error)) {
@@ -161,10 +200,40 @@ function unusable(url: string, error: unknown, timeoutMs: number): string {
     );
   }
   const cause = error === undefined ? 'no answer' : causeOf(error);
+  const remedy = remedyOf(cause, url);
+  if (remedy !== undefined) return `${where} cannot be used: ${cause}. ${remedy}`;
   return (
     `${where} cannot be used: ${cause} (waited ${timeoutMs / 1000} s). ` +
     'Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.'
   );
+}
+
+/** Returns what to do about a refusal that lasts; undefined: the server may only be away. */
+function remedyOf(cause: string, url: string): string | undefined {
+  const whole = 'REDIS_URL is redis://USER:PASSWORD@HOST:PORT, with % codes for characters such as @ and /';
+  if (/\bNOAUTH\b|no password is (?:set|supplied)|Authentication required/i.test(cause) && !hasPassword(url))
+    return `It wants a password, and REDIS_URL has none. ${whole}.`;
+  if (/\bWRONGPASS\b|\bNOAUTH\b|invalid password|invalid username/i.test(cause))
+    return `The password of REDIS_URL, or its user, is wrong, or the user is off. Correct it: ${whole}.`;
+  if (
+    /self[- ]signed certificate|unable to (?:verify|get)|certificate signature|unable to get issuer/i.test(
+      cause,
+    )
+  )
+    return (
+      'This process does not know the authority that signed its certificate. Put the authority’s certificate ' +
+      'into a file and its path into NODE_EXTRA_CA_CERTS, in the environment of each process.'
+    );
+  if (/altnames|ERR_TLS_CERT_ALTNAME/i.test(cause))
+    return 'Its certificate is for another name. Connect by a name of the certificate, or issue it for this one.';
+  if (/certificate has expired/i.test(cause)) return 'Renew its certificate.';
+  if (/wrong version number|packet length too long|record layer|EPROTO/i.test(cause))
+    return 'It does not speak TLS on this port. Write redis:// instead of rediss://, or use its port for TLS.';
+  return undefined;
+}
+
+function hasPassword(url: string): boolean {
+  return /:\/\/[^@/]*:[^@]+@/.test(url);
 }
 
 function causeOf(error: unknown): string {

@@ -10,6 +10,7 @@ import type { QuotaSignals } from '../reservation/quota-signals.ts';
 import { reserveAndStart } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
 import { createWindowChoice } from '../windows/choice.ts';
+import { createPassedOver } from './passed-over.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
 
 export interface DispatcherOptions {
@@ -79,7 +80,7 @@ const SHARES_MS = 200;
  * little room.
  */
 const PROBE_CHOICE = 8;
-/** How many jobs a dispatcher reads while those that need a completion window are passed over. */
+/** How many jobs a look reads while those that need a completion window are passed over. */
 const MOST_PASSED = 256;
 const WINDOWS_FULL: QuotaWait = { reason: 'max_in_flight_windowed', milliseconds: 1000 };
 /** How long to wait until a worker takes the started jobs, in milliseconds. */
@@ -122,6 +123,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   let awaited: readonly Lack[] = [];
   /** Until then no job is started within a completion window, because all places for those are taken. */
   let windowsFullUntil = Number.NEGATIVE_INFINITY;
+  const passedOver = createPassedOver();
   const hear = (lack: Lack): void => {
     if (lack === 'quota') windowsFullUntil = Number.NEGATIVE_INFINITY;
     heard.add(lack);
@@ -145,7 +147,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
     const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
-    const look = latest ?? (await fairQueue.next(isPassing ? MOST_PASSED : Math.max(PROBE_CHOICE, most)));
+    const passed = isPassing ? passedOver.counts() : {};
+    const look =
+      latest ?? (await fairQueue.next(isPassing ? MOST_PASSED : Math.max(PROBE_CHOICE, most), passed));
     latest = undefined;
     const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll } = look;
     const needsNoWindow = ({ options: { need } }: NextJob): boolean =>
@@ -160,7 +164,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       const ms = Math.min(lookedAt + nextInMs - performance.now(), mostMs);
       return { lacks: ['jobs'] as const, ms: Math.max(0, ms) };
     };
-    if (jobs.length === 0 && look.jobs.length > 0) {
+    const looksOn = isPassing && passedOver.note(look, (job) => !needsNoWindow(job));
+    if (jobs.length === 0 && (look.jobs.length > 0 || Object.keys(passed).length > 0)) {
+      if (looksOn) return undefined;
       if (options.windowedRoom() <= 0) reporter.noWorker(first);
       else reporter.moved(first, WINDOWS_FULL, board.limits);
       return { lacks: ['quota', 'jobs'], ms: LOOK_AGAIN_MS };
@@ -196,7 +202,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
           : Math.max(PROBE_CHOICE, Math.min(AT_ONCE, slots)),
     });
     const { wait } = round;
-    if (isAll && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
+    passedOver.started(round.started);
+    if (isAll && !isPassing && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
     reporter.moved(round.source, wait, board.limits);
     if (wait?.reason === WINDOWS_FULL.reason) {
       // Other jobs may stand behind those that need a window.
