@@ -10,6 +10,7 @@ import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
+import type { AttemptTrace } from '../src/tracing/attempt-trace.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
 import {
@@ -22,7 +23,15 @@ import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
-import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
+import {
+  attemptsOf,
+  giveBackTarget,
+  queuedJobOf,
+  RecordedEnd,
+  settle,
+  startTrace,
+  tenantOf,
+} from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
@@ -44,6 +53,8 @@ export interface ModelWorkerOptions {
   /** All configured models, because they may share an upstream model. */
   models: Models['models'];
   retention: Retention;
+  /** What tenants may use. Spans name only these tenants. */
+  tenants: Models['tenants'];
   prices: PriceList;
   /** The quotas, which all workers share. */
   quotas: Quotas;
@@ -107,7 +118,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onThrottled: () => metrics.throttled(),
   });
 
-  const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
+  const writerOf = (job: Job, lockToken: string, trace?: AttemptTrace): RunRecordWriter =>
     createRunRecordWriter({
       ...{ redis, keys, lockToken, compression: queue.compression },
       id: job.id ?? '',
@@ -116,6 +127,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(options.retention),
+      trace: trace?.attempt,
     });
 
   const services: AttemptServices = {
@@ -143,7 +155,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    const writer = writerOf(job, token);
+    const trace = startTrace(job, options, services.now());
+    const writer = writerOf(job, token, trace);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
@@ -151,7 +164,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           ...services,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
-          ...{ writer, active, reservation },
+          ...{ writer, active, reservation, trace },
           onPurchase: (what) => notePurchase(id, what),
         });
         // A job that was released or lost keeps its reservation, which the job's next worker takes over.
@@ -165,7 +178,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt, writer.takeBack);
+    return trace.until(() => attempts.run(id, attempt, writer.takeBack));
   };
 
   /**

@@ -15,6 +15,7 @@ import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
+import { outsideTraces } from '../src/tracing/span-context.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -86,8 +87,12 @@ export interface O3Worker extends Stoppable {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** startWorker starts to take jobs of every configured model. */
+/** startWorker starts to take jobs of every configured model. Its loops belong to no trace of the caller. */
 export function startWorker(options: WorkerOptions): O3Worker {
+  return outsideTraces(() => createWorker(options));
+}
+
+function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
@@ -139,6 +144,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       queue,
       models: options.models,
       retention: options.retention,
+      tenants: options.tenants,
       prices,
       quotas,
       quotaSignals,

@@ -13,6 +13,7 @@ import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { ScriptValue } from '../redis/script.ts';
+import type { SendSpan } from '../tracing/send.ts';
 import type { JobKey } from './idempotency.ts';
 import { viewOfNewJob, type WrittenJob } from './new-job.ts';
 
@@ -28,6 +29,8 @@ export interface RequestedJob {
   job: WrittenJob | QueueError;
   /** undefined: the request came without an idempotency key. */
   key: JobKey | undefined;
+  /** undefined: no job could be made of the request. */
+  span?: SendSpan | undefined;
 }
 
 /** How long a claim lasts, in milliseconds: longer than a producer takes to store a job, or to give up. */

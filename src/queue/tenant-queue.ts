@@ -3,6 +3,7 @@ import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
 import type { BulkRequest, ParsedRequest } from '../job/request.ts';
@@ -85,9 +86,14 @@ export class TenantQueue {
   /**
    * Enqueues a request. `isNew` is false when the job of the idempotency key already existed. Of many
    * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job.
+   * @param trace the span of the caller, if the call names one.
    */
-  async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
-    const outcome = await this.#intake.enqueue(request, idempotencyKey);
+  async enqueue(
+    request: ParsedRequest,
+    idempotencyKey?: string,
+    trace?: TraceContext,
+  ): Promise<{ job: JobView; isNew: boolean }> {
+    const outcome = await this.#intake.enqueue(request, idempotencyKey, trace);
     if (outcome.ok) return outcome;
     throw outcome.error;
   }
@@ -101,8 +107,8 @@ export class TenantQueue {
   }
 
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
-  async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
-    return this.#intake.enqueueBulk(requests);
+  async enqueueBulk(requests: readonly BulkRequest[], trace?: TraceContext): Promise<EnqueueOutcome[]> {
+    return this.#intake.enqueueBulk(requests, trace);
   }
 
   /** Returns the configured model that a caller names, also by a snapshot; undefined: there is none. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { Compression } from '../job/fields/compression.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkPurchaseAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -114,7 +115,7 @@ export type StorePurchaseAnswer = Exclude<RunAnswer, 'lock-lost'>;
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
-> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
+> & { upstreamId: string } & Pick<RunProgress, 'completionWindow' | 'purchaseTrace'>;
 
 export interface RunRecordWriterOptions {
   redis: Redis | Cluster;
@@ -132,6 +133,8 @@ export interface RunRecordWriterOptions {
   usageKey: (day: string) => string;
   /** How long a finished record is kept at most, by status, in seconds. */
   keepSeconds: { completed: number; failed: number };
+  /** The span of the attempt, which the end of the run keeps. Default: the attempt is not traced. */
+  trace?: TraceContext | undefined;
 }
 
 export function createRunRecordWriter({
@@ -145,6 +148,7 @@ export function createRunRecordWriter({
   tenant,
   usageKey,
   keepSeconds,
+  trace,
 }: RunRecordWriterOptions): RunRecordWriter {
   // Entries need an id of their own: BullMQ may give a worker the same job again with the same lock token.
   const writerId = randomUUID();
@@ -269,6 +273,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? await compression.response(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
+          attemptTrace: trace === undefined ? '' : JSON.stringify(trace),
           booking: usageBookingOf(end.spent, { id, tenant, now }),
         },
       };

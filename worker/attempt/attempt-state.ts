@@ -8,7 +8,9 @@ import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/req
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
+import type { AttemptTrace } from '../../src/tracing/attempt-trace.ts';
 import type { PriceList } from '../../src/usage/price.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
@@ -26,10 +28,7 @@ export interface AttemptServices {
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
-  /**
-   * Finds responses whose create got no answer; undefined: the upstream sends no webhooks, without which such
-   * a response cannot be found.
-   */
+  /** Finds responses whose create got no answer; undefined: the upstream sends no webhooks, by which to find. */
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
@@ -54,6 +53,7 @@ export interface AttemptContext extends AttemptServices {
   writer: RunRecordWriter;
   active: ActiveAttempt;
   reservation: Reservation;
+  trace: AttemptTrace;
   /** Called with each purchase event, for the log and the metrics. */
   onPurchase: (event: PurchaseEvent) => void;
 }
@@ -152,6 +152,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     writer: context.writer,
     active: context.active,
     reservation: context.reservation,
+    trace: context.trace,
     onPurchase: context.onPurchase,
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
@@ -234,7 +235,9 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
 
 /** spentAt returns what an ended response of the attempt has cost. */
 export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
-  return spentOn(response, attempt, estimateOf(attempt, response));
+  const spent = spentOn(response, attempt, estimateOf(attempt, response));
+  attempt.trace.sawEnd(response, attempt.upstream.isSimulated() ? 0 : usdFrom(spent.cost?.nano));
+  return spent;
 }
 
 /**

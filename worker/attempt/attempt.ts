@@ -2,6 +2,7 @@ import { discountOf, windowNamed } from '../../src/job/completion-window.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
 import { bodyInWindow, buysAgainAt, isTooLate, limitMs, missedWindow, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
@@ -17,7 +18,7 @@ import {
 import { adoptOrBuy } from './buy.ts';
 import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
 import { outcomeOfError, putBackLate } from './failed-attempt.ts';
-import { follow } from './follow.ts';
+import { type FollowOptions, follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { beginPrepared } from './prepared-create.ts';
@@ -60,6 +61,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
+  attempt.trace.begun(record.attempt, record.attemptTrace);
   attempt.purchase = purchaseToAdopt(record, attempt.now());
   if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
   enterWindow(attempt);
@@ -141,7 +143,7 @@ function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt)
 }
 
 async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<UpstreamResponse> {
-  const { active, upstream, writer, model, openAiEvents, eventLogPace, window } = attempt;
+  const { active, writer, model, openAiEvents, eventLogPace, window } = attempt;
   const { running } = purchase;
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase, attempt);
@@ -157,6 +159,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
+    if (event.type === 'response.output_text.delta') attempt.trace.heard();
     attempt.streamedBytes += bytesIn(event);
     eventLogWriter ??= createEventLogWriter({
       ...{ writer, active, pace: eventLogPace, identity },
@@ -170,7 +173,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       cursor: purchase.cursor,
       outputCharacters: purchase.outputCharacters,
       createdAt: purchase.createdAt,
-      upstream,
+      upstream: attempt.trace.isAdopting ? tracedLookups(attempt) : attempt.upstream,
       openAiEvents,
       eventLogWriter: { add },
       onProgress,
@@ -194,6 +197,16 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   }
 }
 
+/** Returns the upstream of an attempt that adopts: its first lookup of the response has a span. */
+function tracedLookups({ upstream, trace }: Attempt): FollowOptions['upstream'] {
+  const { lostMs, lookups, windowedLookups } = upstream;
+  return {
+    ...{ lostMs, lookups, windowedLookups },
+    retrieve: (...args) => trace.lookup(() => upstream.retrieve(...args)),
+    resume: (...args) => trace.lookup(() => upstream.resume(...args)),
+  };
+}
+
 /**
  * Returns whether the response was cancelled because the answer is late. A worker that died may have sent that
  * cancel, so the status and the time decide.
@@ -211,13 +224,12 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   attempt.ended = response;
   const { model, upstreamModel } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  const outcome = await writeDown(
-    endFrom(withoutFencingToken(response), attempt, {
-      ...{ fallbackFrom, simulated },
-      estimate: estimateOf(attempt, response),
-    }),
-    attempt.writer,
-  );
+  const end = endFrom(withoutFencingToken(response), attempt, {
+    ...{ fallbackFrom, simulated },
+    estimate: estimateOf(attempt, response),
+  });
+  attempt.trace.sawEnd(response, simulated ? 0 : usdFrom(end.spent?.cost?.nano));
+  const outcome = await writeDown(end, attempt.writer);
   if (outcome.kind !== 'completed') return outcome;
   return { ...outcome, missedWindow: missedWindow(response, attempt.window, tookMs) };
 }
