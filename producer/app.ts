@@ -7,6 +7,7 @@ import { type AccessOptions, adminOnly, createAccessControl } from './access/acc
 import { createQueueFor } from './access/caller.ts';
 import { allowOrigins } from './access/cross-origin.ts';
 import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
+import { createHeavyCalls, heavyPages } from './access/heavy-calls.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
@@ -65,6 +66,10 @@ export interface AppOptions {
 }
 
 const JOBS_PATH = '/jobs';
+/** The pages of the console that walk many jobs, or read what many of them have cost. */
+const HEAVY_PAGES = ['jobs', 'selection', 'failures', 'cost', 'audit', 'tenants'].map(
+  (page) => `/console/${page}`,
+);
 
 export interface RoutesOptions
   extends Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb' | 'corsOrigins' | 'trustProxy'> {
@@ -132,9 +137,10 @@ export function createApp({
   const routes = routesOf({ ...options, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
+  const heavy = createHeavyCalls();
   const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
   const mount = (some: readonly Route[]): void =>
-    mountRoutes(app, some, { json, queueFor, openStreams, keepAliveMs: options.keepAliveMs });
+    mountRoutes(app, some, { json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));
@@ -148,6 +154,7 @@ export function createApp({
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: hasKeys }));
+  app.use(HEAVY_PAGES, heavyPages(heavy));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
   app.use(refuseElsewhere(options.upstream));

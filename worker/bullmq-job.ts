@@ -12,11 +12,17 @@ export function tenantOf(job: Job): string {
 }
 
 /**
- * attemptsOf returns how many attempts a job may have. When a job sets no number, BullMQ writes 0, and the
- * model's number applies.
+ * limitAttempts returns how many attempts a job may have, and tells BullMQ. When a job sets no number, BullMQ
+ * writes 0, and the model's number applies.
+ *
+ * BullMQ itself retries only after an unexpected error of ours. It knows no jitter and no Retry-After, so its
+ * wait is the shortest backoff. Only this process sees the two values; Redis keeps what the producer wrote.
  */
-export function attemptsOf(job: Job, config: ModelConfig): number {
-  return job.opts.attempts || config.maxAttempts;
+export function limitAttempts(job: Job, config: ModelConfig): number {
+  const most = job.opts.attempts || config.maxAttempts;
+  job.opts.attempts = most;
+  job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+  return most;
 }
 
 /** RecordedEnd makes BullMQ fail a job whose end is already in the run record. */

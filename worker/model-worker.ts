@@ -2,6 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
+import { CANCELLED } from '../src/metrics/process-metrics.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -22,10 +23,9 @@ import {
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import type { PurchaseEvent } from './attempt/purchase.ts';
 import {
-  attemptsOf,
   giveBackTarget,
+  limitAttempts,
   queuedJobOf,
   RecordedEnd,
   settle,
@@ -37,7 +37,9 @@ import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import { createBullmqEnds } from './maintenance/bullmq-ends.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { ModelMetrics } from './metrics/model-metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
+import { createRunObserver } from './metrics/run-observer.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
 import { createReservations } from './reservation/reservations.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
@@ -86,6 +88,7 @@ const MOST_RECOVERIES = 10;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {
+  readonly metrics: ModelMetrics;
   /** Records the ends of jobs that BullMQ has failed, and whose worker died before it recorded them. */
   recordEnds(): Promise<void>;
 }
@@ -107,6 +110,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const attempts = createActiveAttempts(() =>
     worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
   );
+  const held = new Map<string, number>();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
@@ -128,6 +132,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(options.retention),
       trace: trace?.attempt,
+      ...createRunObserver(job, metrics, options.upstream.isSimulated),
     });
 
   const services: AttemptServices = {
@@ -140,21 +145,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     eventLogPace: options.eventLogPace,
     now: () => serverTime(redis),
     takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
-  };
-
-  const notePurchase = (id: string, what: PurchaseEvent): void => {
-    logPurchase(logger, id, what);
-    metrics.purchase(what);
+    onFirstToken: metrics.firstToken,
   };
 
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
-    const maxAttempts = attemptsOf(job, config);
-    // BullMQ itself retries only after an unexpected error of ours. BullMQ knows no jitter and no
-    // Retry-After, so its wait is the shortest backoff. Only this process sees these two values; Redis keeps
-    // what the producer wrote.
-    job.opts.attempts = maxAttempts;
-    job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    const maxAttempts = limitAttempts(job, config);
     const trace = startTrace(job, options, services.now());
     const writer = writerOf(job, token, trace);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -165,20 +161,24 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
           ...{ writer, active, reservation, trace },
-          onPurchase: (what) => notePurchase(id, what),
+          onPurchase(what) {
+            logPurchase(logger, id, what);
+            metrics.purchase(what);
+          },
         });
         // A job that was released or lost keeps its reservation, which the job's next worker takes over.
+        const isAnswered = outcome.kind === 'completed';
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
-          reservation.settle(
-            outcome.kind === 'completed' ? outcome.summary.usage : null,
-            outcome.kind === 'completed',
-          );
+          reservation.settle(isAnswered ? outcome.summary.usage : null, isAnswered);
         return outcome;
       } finally {
         reservation.close();
       }
     };
-    return trace.until(() => attempts.run(id, attempt, writer.takeBack));
+    const tenant = tenantOf(job);
+    const count = (by: number): void => void held.set(tenant, (held.get(tenant) ?? 0) + by);
+    count(1);
+    return trace.until(() => attempts.run(id, attempt, writer.takeBack)).finally(() => count(-1));
   };
 
   /**
@@ -210,7 +210,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
-    const actors = { redis, models: { retention: options.retention } };
+    const onCancelled = (): void => metrics.ended(CANCELLED, false);
+    const actors = { redis, models: { retention: options.retention }, onCancelled };
     await cancelJob(actors, { queue, bullId: id, reading });
   };
 
@@ -232,6 +233,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
+  const fetchedOf = (tenant?: string): number =>
+    worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length;
   const dispatcher = startDispatcher({
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
@@ -240,9 +243,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     room: () =>
       attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
     windowedRoom: () => options.concurrency - attempts.windowed(),
-    unsent: (tenant) =>
-      reservations.unsent(tenant) +
-      worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
+    held: (tenant) => (held.get(tenant) ?? 0) + fetchedOf(tenant),
+    unsent: (tenant) => reservations.unsent(tenant) + fetchedOf(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   listenForWatchers(subscriber, keys, attempts, onError);
@@ -274,6 +276,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   return {
     queue,
     recordEnds: ends.recordAll,
+    metrics,
     workerId: worker.id,
     slots: options.concurrency,
     mostRecoveries: MOST_RECOVERIES,

@@ -16,6 +16,7 @@ export function bulkRoute(): Route {
   return {
     method: 'post',
     path: '/jobs/bulk',
+    heavy: true,
     operation: enqueueBulk,
     async handle({ queue, query, headers, body }) {
       checkedInput('query', query, noQuery);

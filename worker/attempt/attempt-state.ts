@@ -36,6 +36,8 @@ export interface AttemptServices {
   now: () => number;
   /** How long a live worker may need to take back a job whose lock it has lost, in milliseconds. */
   takeBackMs: number;
+  /** Called with the milliseconds from a purchase to the first part of the answer that is streamed. */
+  onFirstToken: (ms: number) => void;
 }
 
 /** AttemptContext is everything that one attempt needs. It does not depend on BullMQ. */
@@ -87,10 +89,7 @@ export interface PreparedCreate {
  * when a step fails.
  */
 export interface Attempt extends AttemptContext {
-  /**
-   * The number of this attempt. It counts from 1, and again from 1 after a retry by hand. Until the record
-   * has been read, it is `maxAttempts`.
-   */
+  /** It counts from 1, also after a retry by hand. Until the record has been read, it is `maxAttempts`. */
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
@@ -144,6 +143,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     eventLogPace: context.eventLogPace,
     now: context.now,
     takeBackMs: context.takeBackMs,
+    onFirstToken: context.onFirstToken,
     data: context.data,
     tenant: context.tenant,
     attemptsMade: context.attemptsMade,

@@ -4,7 +4,7 @@ import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
-import { bodyInWindow, buysAgainAt, isTooLate, limitMs, missedWindow, windowOf } from '../windows/window.ts';
+import { bodyInWindow, buysAgainAt, isTooLate, limitMs, usedWindow, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
 import {
   type Attempt,
@@ -159,8 +159,12 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
-    if (event.type === 'response.output_text.delta') attempt.trace.heard();
-    attempt.streamedBytes += bytesIn(event);
+    const bytes = bytesIn(event);
+    if (bytes > 0 && attempt.streamedBytes === 0) {
+      attempt.trace.heard();
+      attempt.onFirstToken(Math.max(0, attempt.now() - purchase.createdAt));
+    }
+    attempt.streamedBytes += bytes;
     eventLogWriter ??= createEventLogWriter({
       ...{ writer, active, pace: eventLogPace, identity },
       isResumable: running.background && running.streamed,
@@ -231,5 +235,5 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   attempt.trace.sawEnd(response, simulated ? 0 : usdFrom(end.spent?.cost?.nano));
   const outcome = await writeDown(end, attempt.writer);
   if (outcome.kind !== 'completed') return outcome;
-  return { ...outcome, missedWindow: missedWindow(response, attempt.window, tookMs) };
+  return { ...outcome, answered: { tookMs, window: usedWindow(response, attempt.window, tookMs) } };
 }

@@ -124,6 +124,7 @@ export function attemptOf(
       report: async () => answers.allWait ?? false,
     },
     trace: new AttemptTrace({ id: 'job_1', model: 'o3', tenant: undefined, waitMs: 0, sent: undefined }),
+    onFirstToken: () => {},
     onPurchase: (event) => void purchases.push(event),
   };
   const run = (data: unknown = DATA) =>
