@@ -8,6 +8,8 @@ import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
 import { createApp } from './app.ts';
 import { listen } from './http/listening.ts';
@@ -22,6 +24,8 @@ export interface ProducerOptions extends Models {
   webhookSecret?: string | undefined;
   /** Whether workers deliver webhooks to callers. Default false: requests that ask for one are refused. */
   webhooksOut?: boolean;
+  /** See O3QueueOptions. Default `memory`. */
+  ack?: Ack;
   /** The callers' keys. Default: none, so that the producer must listen on loopback. */
   keys?: readonly ApiKey[];
   /** How callers reach the producer, and what they may send. Default: as without a file. */
@@ -73,6 +77,7 @@ function producerOn(
     host,
     webhookSecret,
     webhooksOut = false,
+    ack = 'memory',
     keys = [],
     http,
     headersMs,
@@ -83,7 +88,11 @@ function producerOn(
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
+  const onWeakAck = createWeakAckLog(ack, logger);
+  const queue = new InstanceQueue({
+    ...{ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError },
+    ...modelsOf(models),
+  });
   queue.driveActions(onError);
   const draining = new AbortController();
   const { requestsPerMinute, basePath, maxBodyMb, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };

@@ -7,6 +7,7 @@ import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
+import { type Acknowledger, storedPurchase } from '../src/redis/ack/acknowledgement.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
@@ -46,17 +47,13 @@ import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
-export interface ModelWorkerOptions {
+/** ModelWorkerOptions have all configured models, because these may share an upstream model. */
+export interface ModelWorkerOptions extends Pick<Models, 'models' | 'retention' | 'tenants'> {
   redis: RedisClient;
   /** A separate connection for messages. */
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
-  /** All configured models, because they may share an upstream model. */
-  models: Models['models'];
-  retention: Retention;
-  /** What tenants may use. Spans name only these tenants. */
-  tenants: Models['tenants'];
   prices: PriceList;
   /** The quotas, which all workers share. */
   quotas: Quotas;
@@ -69,6 +66,7 @@ export interface ModelWorkerOptions {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  acknowledger: Pick<Acknowledger, 'reached'>;
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
@@ -163,6 +161,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           ...{ writer, active, reservation, trace },
           onPurchase(what) {
             logPurchase(logger, id, what);
+            if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
             metrics.purchase(what);
           },
         });
@@ -178,7 +177,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const tenant = tenantOf(job);
     const count = (by: number): void => void held.set(tenant, (held.get(tenant) ?? 0) + by);
     count(1);
-    return trace.until(() => attempts.run(id, attempt, writer.takeBack)).finally(() => count(-1));
+    return attempts.run(id, attempt, writer.takeBack).finally(() => count(-1));
   };
 
   /**

@@ -14,11 +14,13 @@ import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
+import { createAcknowledger } from '../src/redis/ack/acknowledgement.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import type { UsageSpent } from '../src/run/record.ts';
-import { outsideTraces } from '../src/tracing/span-context.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -41,6 +43,8 @@ import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
+  /** What Redis must have done with the id of a bought response. Default `memory`. */
+  ack?: Ack;
   /**
    * The most jobs that this worker holds at the same time, if it may open so many descriptors. The models get
    * equal shares, at least one job each.
@@ -92,13 +96,9 @@ export interface O3Worker extends Stoppable {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** startWorker starts to take jobs of every configured model. Its loops belong to no trace of the caller. */
+/** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  return outsideTraces(() => createWorker(options));
-}
-
-function createWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
+  const { redisUrl, prefix, ack = 'memory', recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -138,6 +138,14 @@ function createWorker(options: WorkerOptions): O3Worker {
     sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
   const concurrency = Math.max(1, Math.floor(slots / modelCount));
   const metrics = createMetrics(concurrency * modelCount, options.metrics);
+  const logWeakAck = createWeakAckLog(ack, logger);
+  const acknowledger = createAcknowledger({
+    ...{ redisUrl, prefix, ack, onError },
+    onWeak(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+  });
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
   );
@@ -159,6 +167,7 @@ function createWorker(options: WorkerOptions): O3Worker {
       openAiEvents,
       lostResponses,
       eventLogPace,
+      acknowledger,
       metrics,
       concurrency,
       publicUrl: options.publicUrl,
@@ -279,6 +288,7 @@ function createWorker(options: WorkerOptions): O3Worker {
       if (redis.status === 'ready') await withTimeout(heartbeatEnded, undefined, LOOK_TIMEOUT_MS);
       await webhooksOut?.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
+      acknowledger.close();
       disconnectRedis(subscriber);
       disconnectRedis(redis);
       await upstream.close();

@@ -44,6 +44,7 @@ export async function startRedis({ config, logger, keep, died }: ProcessContext)
     await assertRedisUsable(client, url, {
       warn: (sentence) => logger.warn(sentence),
       prefix: config.prefix,
+      ack: config.ack,
     });
   } finally {
     client.disconnect();
@@ -104,7 +105,7 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, signingSecret, http } = config;
+  const { prefix, ack, concurrency, workerPort, host, signingSecret, http } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
@@ -114,6 +115,7 @@ export async function launchWorker(
       ...modelsOf(config),
       redisUrl,
       prefix,
+      ack,
       concurrency,
       upstream,
       publicUrl: http.publicUrl,
@@ -149,11 +151,12 @@ export async function launchProducer(
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
-  const { prefix, host, port, keys, http, openai } = config;
+  const { prefix, ack, host, port, keys, http, openai } = config;
   const producer = await startProducer({
     ...modelsOf(config),
     redisUrl,
     prefix,
+    ack,
     host,
     port,
     keys,

@@ -63,7 +63,10 @@ export class RedisJobQueue implements JobQueue {
     const { trace, signal } = checkedOptions(options, BULK_RULES, refused);
     const flaw = bulkFlaw(requests);
     if (flaw !== undefined) throw refused('requests', flaw);
-    return abortable(signal, () => this.#queue.enqueueBulk(requests, trace));
+    const outcomes = await abortable(signal, () => this.#queue.enqueueBulk(requests, trace));
+    return outcomes.map((outcome) =>
+      outcome.ok ? { ok: true, job: outcome.job, isNew: outcome.isNew } : outcome,
+    );
   }
 
   async get(id: string, options: CallOptions = {}): Promise<JobView> {

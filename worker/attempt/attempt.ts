@@ -27,9 +27,13 @@ import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
- * one, and stores the outcome.
+ * one, and stores the outcome. The spans of the attempt end with it.
  */
-export async function runAttempt(context: AttemptContext): Promise<Outcome> {
+export function runAttempt(context: AttemptContext): Promise<Outcome> {
+  return context.trace.until(() => untilItsEnd(context));
+}
+
+async function untilItsEnd(context: AttemptContext): Promise<Outcome> {
   const attempt = startAttempt(context);
   try {
     const { record, outcome } = await begin(attempt);

@@ -6,6 +6,7 @@ import { defaultModels, type HttpConfig, type Models } from '../../../src/config
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
+import type { Ack } from '../../../src/redis/ack/level.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { type O3Worker, startWorker } from '../../../worker/worker.ts';
@@ -21,6 +22,8 @@ export interface InstanceOptions {
   redis?: TestRedis;
   /** The URL by which producer and workers reach Redis. Default: the URL of `redis`. */
   redisUrl?: string;
+  /** Default: `memory`. */
+  ack?: Ack;
   /** Default 100. */
   concurrency?: number;
   /** The secret of OpenAI's webhooks. Default: the producer accepts none. */
@@ -74,7 +77,8 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const upstream = { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
-  const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
+  const { redisUrl = redis.url, ack = 'memory' } = options;
+  const common = { ...models, redisUrl, prefix: 'o3q', ack, logger };
   const producer = await startProducer({
     ...common,
     host: '127.0.0.1',
