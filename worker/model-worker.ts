@@ -1,6 +1,6 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
-import type { Models, Retention } from '../src/config/file.ts';
+import type { Models } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
 import { CANCELLED } from '../src/metrics/process-metrics.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
