@@ -4,6 +4,7 @@ import { createSimulator, type Simulator, type SimulatorOptions } from '../../si
 import { type Config, readConfig, secretsOf } from '../../src/config/environment.ts';
 import { createProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
+import { flushSpans, outsideTraces } from '../../src/tracing/span-context.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
 import {
@@ -97,12 +98,16 @@ function simulatorFrom(options: SimulatorOptions): Simulator {
   }
 }
 
+/** How long the process waits for a collector of traces before it ends, in milliseconds. */
+const FLUSH_MS = 1000;
+
 async function run(
   context: CommandContext,
   start: (processContext: ProcessContext) => Promise<void>,
 ): Promise<void> {
   const config = readConfig();
   const logger = loggerOf(config, context);
+  const metrics = createProcessMetrics({ ofNode: true });
   let died: (error: Error) => void = () => {};
   const deadPart = new Promise<never>((_resolve, reject) => {
     died = reject;
@@ -111,9 +116,11 @@ async function run(
     signals: context.stopSignals(),
     shutdownMs: config.shutdownMs,
     logger,
-    start: (keep) => start({ config, metrics: createProcessMetrics({ ofNode: true }), logger, keep, died }),
+    // What the parts do all the time belongs to no trace.
+    start: (keep) => outsideTraces(() => start({ config, metrics, logger, keep, died })),
     died: deadPart,
   });
+  await flushSpans(FLUSH_MS);
   context.exit(exitCode);
 }
 
