@@ -1,6 +1,6 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
-import type { Models, Retention } from '../src/config/file.ts';
+import type { WorkerSettings } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
@@ -41,9 +41,8 @@ export interface ModelWorkerOptions {
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
-  /** All configured models, because they may share an upstream model. */
-  models: Models['models'];
-  retention: Retention;
+  /** They may change: each field is read when it is needed. */
+  settings: WorkerSettings;
   prices: PriceList;
   /** The quotas, which all workers share. */
   quotas: Quotas;
@@ -59,7 +58,6 @@ export interface ModelWorkerOptions {
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
-  publicUrl: string | undefined;
   recovery: Recovery;
   /** See WorkerOptions. */
   windowScale: number;
@@ -87,8 +85,8 @@ const TAKE_BACK_MS = 1000;
 
 /** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, recovery, onError } = options;
-  const { keys, config } = queue;
+  const { redis, subscriber, prefix, settings, queue, recovery, onError } = options;
+  const { keys } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
   // As many jobs again may be within a completion window: without places of their own, these would keep all
@@ -100,7 +98,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const reservations = createReservations({
     ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
-    upstreamModels: queue.upstreamModels,
+    upstreamModels: () => queue.upstreamModels,
     windowScale: options.windowScale,
     onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
@@ -115,12 +113,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
-      keepSeconds: keepSeconds(options.retention),
+      keepSeconds: keepSeconds(settings.retention),
     });
 
-  const services: AttemptServices = {
+  const services: Omit<AttemptServices, 'model'> = {
     alias: queue.model,
-    model: config,
     prices: options.prices,
     upstream: options.upstream,
     openAiEvents: options.openAiEvents,
@@ -137,18 +134,21 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
-    const maxAttempts = attemptsOf(job, config);
+    // An attempt keeps the settings with which it began.
+    const model = queue.config;
+    const maxAttempts = attemptsOf(job, model);
     // BullMQ itself retries only after an unexpected error of ours. BullMQ knows no jitter and no
     // Retry-After, so its wait is the shortest backoff. Only this process sees these two values; Redis keeps
     // what the producer wrote.
     job.opts.attempts = maxAttempts;
-    job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    job.opts.backoff = { type: 'fixed', delay: model.backoff.baseMs };
     const writer = writerOf(job, token);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
         const outcome = await runAttempt({
           ...services,
+          model,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
           ...{ writer, active, reservation },
@@ -184,7 +184,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
-    logOutcome(logger, job.id ?? '', outcome, options.publicUrl);
+    logOutcome(logger, job.id ?? '', outcome, settings.http?.publicUrl);
     metrics.outcome(outcome);
     return settle(outcome);
   };
@@ -197,8 +197,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
-    const actors = { redis, models: { retention: options.retention } };
-    await cancelJob(actors, { queue, bullId: id, reading });
+    await cancelJob({ redis, models: settings }, { queue, bullId: id, reading });
   };
 
   const ends = createBullmqEnds({ ...options, writerOf, logger });
@@ -220,8 +219,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
   const dispatcher = startDispatcher({
-    models: options.models,
-    ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
+    ...{ settings, queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     windowScale: options.windowScale,
     room: () =>

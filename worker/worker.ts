@@ -4,7 +4,7 @@ import { cachedRead } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import { withTimeout } from '../src/async/with-timeout.ts';
-import type { Models } from '../src/config/file.ts';
+import type { WorkerSettings } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
 import { readDescriptors, sayDescriptorsAreFew, slotsFor } from '../src/process/descriptors.ts';
@@ -34,7 +34,9 @@ import { createUpstream, type UpstreamOptions } from './upstream/client.ts';
 import { createLostResponses, listenForOpenAiEvents } from './upstream/openai-events.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.ts';
 
-export interface WorkerOptions extends Models {
+export interface WorkerOptions {
+  /** They may change while the worker runs: each field is read when it is needed. */
+  settings: WorkerSettings;
   redisUrl: string;
   prefix: string;
   /**
@@ -48,8 +50,6 @@ export interface WorkerOptions extends Models {
   };
   /** undefined: this worker delivers no webhooks to callers. */
   webhooksOut?: WebhooksOutOptions | undefined;
-  /** `http.publicUrl`: where people reach the instance, for links in webhooks and in the log. */
-  publicUrl?: string | undefined;
   logger: Logger;
   /**
    * Default: a lock of 12 s, checked every 3 s, so that another worker has those jobs of a dead worker that
@@ -88,7 +88,7 @@ export interface O3Worker extends Stoppable {
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
+  const { settings, redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -100,20 +100,22 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model adds its listeners to these two connections.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
+  // The models of a process are those of its start: each has a queue, a dispatcher and a BullMQ worker.
+  const models = Object.keys(settings.models);
   const upstream = createUpstream({
     ...options.upstream,
-    models: Object.keys(options.models),
+    models,
     windowScale,
   });
   const metrics = createMetrics();
-  const prices = createPriceList(options.prices);
+  const prices = createPriceList(settings);
   const quotas = createQuotas(redis, prefix);
   const quotaSignals = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
-  const usage = createUsageStore(redis, prefix, Object.keys(options.models));
+  const usage = createUsageStore(redis, prefix, models);
   usage.rememberModels().catch(onError);
   const tenantLimits = createTenantLimits({
-    ...{ tenants: options.tenants, tenantQuotas, prices, usage, now: () => serverTime(redis) },
+    ...{ settings, tenantQuotas, prices, usage, now: () => serverTime(redis) },
     isSimulated: upstream.isSimulated,
   });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
@@ -123,22 +125,18 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // The shares are equal and fixed: BullMQ notices a raised limit only when a job ends, which may take an
   // hour.
-  const modelCount = Object.keys(options.models).length;
-  const slots = slotsFor(options.concurrency, modelCount, descriptors);
+  const slots = slotsFor(options.concurrency, models.length, descriptors);
   if (descriptors !== undefined && slots < options.concurrency)
     sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
-  const concurrency = Math.max(1, Math.floor(slots / modelCount));
-  const queues = Object.keys(options.models).map((model) =>
-    createModelQueue(redis, prefix, model, options, onError),
-  );
+  const concurrency = Math.max(1, Math.floor(slots / models.length));
+  const queues = models.map((model) => createModelQueue(redis, prefix, model, settings, onError));
   const modelWorkers = queues.map((queue) =>
     createModelWorker({
       redis,
       subscriber,
       prefix,
       queue,
-      models: options.models,
-      retention: options.retention,
+      settings,
       prices,
       quotas,
       quotaSignals,
@@ -150,7 +148,6 @@ export function startWorker(options: WorkerOptions): O3Worker {
       eventLogPace,
       metrics,
       concurrency,
-      publicUrl: options.publicUrl,
       recovery,
       windowScale,
       logger,
@@ -166,13 +163,12 @@ export function startWorker(options: WorkerOptions): O3Worker {
       redis,
       subscriber,
       prefix,
-      publicUrl: options.publicUrl,
+      settings,
       queues,
       recovery,
       metrics,
       logger,
       onError,
-      allowPrivateWebhooks: options.allowPrivateWebhooks,
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
@@ -188,7 +184,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const retention = keepRetention({
     redis,
     queues,
-    models: options,
+    settings,
     deliveries: webhooksOut?.deliveries,
     logger,
     onError,
@@ -198,7 +194,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const deletions = { redis, upstream, metrics, logger };
   const estimates = { redis, prefix, upstream, prices };
   const actions = createActionRunner(
-    { redis, prefix, queues: new Map(queues.map((queue) => [queue.model, queue])), models: options },
+    { redis, prefix, queues: new Map(queues.map((queue) => [queue.model, queue])), models: settings },
     { onError },
   );
   const stopDrains = keepDrained(

@@ -57,7 +57,7 @@ function handlerOf(route: Route, { json, queueFor, openStreams, keepAliveMs }: M
       get ownUrl() {
         return `${request.protocol}://${request.host}${basePathOf(response)}`;
       },
-      openStream: () => openStreams.open(callerOf(response), goneSignal()),
+      openStream: () => openStreams.open(callerOf(response), goneSignal(), () => response.destroy()),
       caller: callerOf(response),
       queue: queueFor(response),
     });

@@ -4,8 +4,8 @@ import { ConfigError } from '../errors/setup-error.ts';
 import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
-import { type FileConfig, readConfigFile } from './file.ts';
-import { isSecretFile, withSecretsOfFiles } from './secret-files.ts';
+import { configPathOf, type FileConfig, readConfigFile } from './file.ts';
+import { isSecretFile, secretFilesOf, withSecretsOfFiles } from './secret-files.ts';
 import type { ProxyAddresses } from './upstream-address.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
@@ -222,6 +222,11 @@ export function readConfig(variables: NodeJS.ProcessEnv = process.env): Config {
     },
     ...file,
   });
+}
+
+/** configFilesOf lists the files that `readConfig` reads: the configuration, and a file for each `…_FILE`. */
+export function configFilesOf(variables: NodeJS.ProcessEnv = process.env): string[] {
+  return [configPathOf(variables['O3Q_CONFIG'] || undefined), ...secretFilesOf(variables)];
 }
 
 /**

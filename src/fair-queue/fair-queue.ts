@@ -1,3 +1,4 @@
+import { derived } from '../async/derived.ts';
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { dispatchFairQueue, pauseTenant, resumeTenant } from '../lua/fair-queue.ts';
@@ -134,13 +135,20 @@ export interface FairQueue {
   starts(): Promise<number>;
 }
 
-export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
-  const weights = weightsOf(tenants);
+/** @param settings may change; the weights of tenants are read from it for each look. */
+export function createFairQueue(
+  redis: RedisClient,
+  keys: ModelKeys,
+  settings: Pick<Models, 'tenants'>,
+): FairQueue {
+  const weights = derived(() => settings.tenants, weightsOf);
+  const weightOf = (tenant: string): number =>
+    Object.hasOwn(settings.tenants, tenant) ? (settings.tenants[tenant]?.weight ?? 1) : 1;
   const { scriptKeys } = keys;
   const dispatch: FairQueue['startThenNext'] = async (reserved, most) => {
     const reply = await dispatchFairQueue.run(redis, {
       keys: scriptKeys,
-      args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
+      args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights: weights() },
       rest: reserved.flatMap(
         ({
           id,
@@ -167,7 +175,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       options: optionsFrom(JSON.parse(options)),
       dataBytes,
       tag: Number(tag),
-      weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
+      weight: weightOf(tenant),
     })),
   });
   return {

@@ -30,6 +30,12 @@ export interface O3QueueOptions extends Partial<Models> {
   onError?: (error: Error) => void;
 }
 
+/** InstanceQueueOptions are the options of a process of ours, whose settings may change. */
+export interface InstanceQueueOptions extends O3QueueOptions {
+  /** These replace the settings among the other options. Each field is read when it is needed. */
+  settings?: Models;
+}
+
 const READY_KEY_MS = 1000;
 /**
  * How old the list of models that readiness reads may be, in milliseconds. This limits the reads of Redis,
@@ -57,14 +63,15 @@ export class InstanceQueue extends TenantQueue {
     prefix = 'o3q',
     webhooksOut = false,
     onError = () => {},
+    settings,
     ...models
-  }: O3QueueOptions) {
+  }: InstanceQueueOptions) {
     const core = createQueueCore({
       redisUrl,
       prefix,
       webhooksOut,
       onError,
-      models: { ...defaultModels(), ...models },
+      models: settings ?? { ...defaultModels(), ...models },
     });
     super(core, undefined);
     this.#core = core;

@@ -1,3 +1,4 @@
+import { derived } from '../../src/async/derived.ts';
 import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
 import { DISPATCHER_LOOKS_EVERY_MS, type NextJob, type QueueLook } from '../../src/fair-queue/fair-queue.ts';
@@ -7,14 +8,15 @@ import type { Quotas, QuotaWait } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { QuotaSignals } from '../reservation/quota-signals.ts';
-import { reserveAndStart } from '../reservation/reserve.ts';
+import { reserveAndStart, type Source } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
 import { createWindowChoice } from '../windows/choice.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
 
 export interface DispatcherOptions {
   queue: ModelQueue;
-  models: Models['models'];
+  /** All configured models, because they may share an upstream model. They may change: each round reads them. */
+  settings: Pick<Models, 'models'>;
   quotas: Quotas;
   quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
@@ -94,16 +96,18 @@ const AFTER_ERROR_MS = 1000;
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, quotas, tenantLimits, room, onError } = options;
-  const { config, fairQueue, upstreamModels } = queue;
-  const sources = upstreamModels.map((name) => ({
-    name,
-    quota: quotas.of(name),
-    limits: limitsOf(options.models, name, config),
-    windows: createWindowChoice(config, name, options.now, options.windowScale),
-  }));
-  const [first] = sources;
-  if (first === undefined) throw new Error('expected a model to have an upstream');
+  const { queue, settings, quotas, tenantLimits, room, onError } = options;
+  const { fairQueue } = queue;
+  const currentSources = derived(
+    () => settings.models,
+    (models) =>
+      queue.upstreamModels.map((name) => ({
+        name,
+        quota: quotas.of(name),
+        limits: limitsOf(models, name, queue.config),
+        windows: createWindowChoice(queue.config, name, options.now, options.windowScale),
+      })),
+  );
 
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
@@ -118,11 +122,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     heard.add(lack);
     if (awaited.includes(lack)) waker.wake();
   };
-  listen(options, ownPausedTenants, hear);
+  const listenToQuotas = listen(options, ownPausedTenants, hear);
 
-  const reporter = createQueueStatusReporter(
-    ...([queue.model, queue.upstreamModels, fairQueue, options.now, onError] as const),
-  );
+  const reporter = createQueueStatusReporter(queue, fairQueue, options.now, onError);
   let hasGathered = false;
   /** What the step that started the last jobs has seen, if the next round follows at once. */
   let latest: QueueLook | undefined;
@@ -133,6 +135,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       latest = undefined;
       return { lacks: [], ms: GATHER_MS };
     }
+    const sources = currentSources();
+    const [first] = sources;
+    if (first === undefined) throw new Error('expected a model to have an upstream');
+    listenToQuotas(sources);
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
     const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
@@ -169,7 +175,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (startable.length === 0) return { lacks: ['room'], ms: LOOK_AGAIN_MS };
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
-      discounts: config.completionWindows,
+      discounts: queue.config.completionWindows,
       most: Math.min(slots, board.room),
       // The next round begins at once if more jobs wait than this one may start, and there is room for them.
       lookAt:
@@ -245,14 +251,17 @@ function withinShares(
   });
 }
 
-/** Subscribes to every message that may allow more jobs to start. */
+/**
+ * Subscribes to every message that may allow more jobs to start.
+ * @returns a function that also subscribes to the quotas of sources that were configured since.
+ */
 function listen(
-  { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
+  { queue, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
   ownPausedTenants: Set<string>,
   hear: (lack: Lack) => void,
-): void {
-  const { upstreamModels, fairQueue, keys } = queue;
-  for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
+): (sources: readonly Source[]) => void {
+  const { fairQueue, keys } = queue;
+  const heardQuotas = new Set<string>();
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
     else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))
@@ -264,4 +273,11 @@ function listen(
   };
   subscriber.subscribe(keys.fairQueue('wake'), tenantQuotas.channel).then(hearAll, onError);
   subscriber.on('ready', hearAll);
+  return (sources) => {
+    for (const { name, quota } of sources) {
+      if (heardQuotas.has(name)) continue;
+      heardQuotas.add(name);
+      quotaSignals.listen(quota, () => hear('quota'));
+    }
+  };
 }

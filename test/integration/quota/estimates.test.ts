@@ -45,7 +45,7 @@ describe('an estimate', () => {
       return answer;
     };
     const upstream = { withHeaders: () => ({ retrieve }) };
-    await drainEstimates(o3, { redis, prefix: 'o3q', upstream, prices: createPriceList({}) });
+    await drainEstimates(o3, { redis, prefix: 'o3q', upstream, prices: createPriceList({ prices: {} }) });
     return asked;
   }
   const isKept = async (id = 'resp_1') => (await world.redis.hexists(world.o3.keys.estimates, id)) === 1;

@@ -66,7 +66,13 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   tenantQuotas = createTenantQuotas(redis, 'o3q');
   const usage = createUsageStore(redis, 'o3q', ['o3']);
   tenantLimits = createTenantLimits({
-    ...{ tenants, tenantQuotas, prices: createPriceList({}), usage, now: () => Date.now() },
+    ...{
+      settings: { tenants },
+      tenantQuotas,
+      prices: createPriceList({ prices: {} }),
+      usage,
+      now: () => Date.now(),
+    },
     isSimulated: () => false,
   });
   await subscriber.subscribe(tenantQuotas.channel);
