@@ -71,7 +71,7 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
     standardHeaders: false,
     legacyHeaders: false,
     // The library's validation is off, because it prints advice about proxies to the console and not to the
-    // log. docs/OPERATIONS.md has the advice.
+    // log. docs/operating/KEYS.md has the advice.
     validate: false,
     handler: (request, _response, next) => next(tooMany(refusal(), untilResetMs(request))),
   });

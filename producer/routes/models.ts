@@ -5,7 +5,7 @@ import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { HttpProblem } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
-import { listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
+import { getScaling, listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
 import { noQuery } from './job-queries.ts';
 
 /**
@@ -22,6 +22,16 @@ export function modelStateRoutes(queue: InstanceQueue, logger: Logger): Route[] 
         forAdmin(caller);
         checkedInput('query', query, noQuery);
         return { status: 200, body: { models: await queue.models() } };
+      },
+    },
+    {
+      method: 'get',
+      path: '/scaling',
+      operation: getScaling,
+      async handle({ caller, query }) {
+        forAdmin(caller);
+        checkedInput('query', query, noQuery);
+        return { status: 200, body: await queue.scaling() };
       },
     },
     {

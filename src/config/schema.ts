@@ -104,8 +104,8 @@ const modelSchema = strictObject({
   uncertainWaitMs: milliseconds
     .default(60_000)
     .describe(
-      "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds." +
-        ' Used only with OPENAI_WEBHOOK_SECRET.',
+      "How long after its create an uncertain purchase waits for OpenAI's webhook to name the lost response, in " +
+        'milliseconds. Used only with OPENAI_WEBHOOK_SECRET.',
     ),
   background: useSchema.describe(
     "Whether jobs run in the upstream's background mode, in which a response outlives its worker: auto finds out " +

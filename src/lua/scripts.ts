@@ -26,6 +26,7 @@ import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { bookCall, settleEstimate, takeEstimates } from './usage.ts';
 import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { readBacklog } from './workers/backlog.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
 
@@ -50,7 +51,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[bookCall, takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
-  ...[beatWorker, leaveWorkers, readWorkers],
+  ...[beatWorker, leaveWorkers, readWorkers, readBacklog],
   ...[openUndelivered, endUndelivered, lookAtJobs],
   ...[startActionScript, leaseActionPart, passJobScript, endActionPart, finishActionScript],
 ];

@@ -44,6 +44,8 @@ export interface WorkerDetails {
 /** WorkersReading is how many workers of a model live. */
 export interface WorkersReading {
   count: number;
+  /** How many jobs of the model all these workers together can hold. */
+  slots: number;
   /** How many more jobs of the model all these workers together can take now. */
   freeSlots: number;
 }
@@ -94,6 +96,7 @@ export function createWorkerRegister(redis: RedisClient, modelKeys: ModelKeys): 
       const details = living.map((json) => JSON.parse(json) as WorkerDetails);
       return {
         count: details.length,
+        slots: details.reduce((sum, { slots }) => sum + slots, 0),
         freeSlots: details.reduce((sum, { slots, active }) => sum + Math.max(0, slots - active), 0),
       };
     },

@@ -1,19 +1,29 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
-import { type BoardLimits, concurrencyText, rateText, readBoardLimits } from '../fair-queue/board-limits.ts';
+import { type Backlog, backlogOf } from '../fair-queue/backlog.ts';
+import { type BoardLimits, concurrencyText, rateText } from '../fair-queue/board-limits.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { WorkersReading } from '../model-queue/workers.ts';
+import { limitsOf } from '../quota/limits.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { PauseReason, QuotaPause, QuotaSnapshot } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
+import { type Runnable, runnableOf } from './runnable.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
 
 /** ModelReading is the state of one configured model. */
 interface ModelReading {
   model: string;
   config: ModelConfig;
+  /** The upstream model that jobs are sent to now: the first one that is not gone. */
+  upstreamModel: string;
   /** How many jobs wait in the model's fair queue. */
   waiting: number;
+  backlog: Backlog;
+  /** What an autoscaler needs: `waiting` here also counts due jobs, and jobs that only need a worker. */
+  runnable: Runnable;
+  /** How long ago the oldest of these jobs was enqueued, in milliseconds; 0: no job waits. */
+  oldestWaitingMs: number;
   workers: WorkersReading;
   board: BoardLimits;
 }
@@ -34,40 +44,58 @@ export interface ModelsSnapshot {
 export async function readModels(
   redis: RedisClient,
   prefix: string,
-  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'keys' | 'bullmqSets' | 'workers'>[],
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'keys' | 'workers'>[],
 ): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
-  const [catalog, quotas, models] = await Promise.all([
+  const [catalog, quotaList, readings] = await Promise.all([
     readCatalog(redis, prefix),
     Promise.all(
       upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
     ),
     Promise.all(
-      queues.map(async ({ model, config, keys, ...queue }) => {
-        const [waiting, workers, board] = await Promise.all([
-          queue.bullmqSets.parkedCount(),
-          queue.workers.read(),
-          readBoardLimits(redis, keys),
-        ]);
-        return { model, config, waiting, workers, board };
+      queues.map(async ({ model, config, keys, workers }) => {
+        const [backlog, living] = await Promise.all([backlogOf(redis, keys), workers.read()]);
+        return { model, config, backlog, workers: living };
       }),
     ),
   ]);
+  const quotas = new Map(quotaList);
+  const configs = Object.fromEntries(queues.map(({ model, config }) => [model, config]));
+  const models = readings.map((reading) => {
+    const { model, config } = reading;
+    const upstreamModel = currentUpstream(config, quotas) ?? model;
+    const quota = quotas.get(upstreamModel);
+    if (quota === undefined) throw new Error(`expected a quota of ${upstreamModel}`);
+    return { ...reading, upstreamModel, quota, limits: limitsOf(configs, upstreamModel, config) };
+  });
+  const runnable = runnableOf(models);
   const dates = upstreamModels.map((name) => [name, shutdownDateIn(catalog, name)] as const);
   return {
-    models,
-    quotas: new Map(quotas),
+    models: models.map(({ model, config, upstreamModel, backlog, workers }, i) => ({
+      ...{ model, config, upstreamModel, backlog, workers },
+      waiting: backlog.inFairQueue,
+      runnable: runnable[i] ?? { waiting: 0, runnable: 0, limitedBy: null },
+      oldestWaitingMs: backlog.oldestAt === undefined ? 0 : Math.max(0, backlog.at - backlog.oldestAt),
+      board: backlog.board.limits,
+    })),
+    quotas,
     shutdownDates: new Map(dates.filter((known): known is [string, string] => known[1] !== undefined)),
   };
 }
 
+/** When all upstream models are gone, jobs are still sent to the last one. */
+function currentUpstream(
+  config: ModelConfig,
+  quotas: ReadonlyMap<string, QuotaSnapshot>,
+): string | undefined {
+  const upstreamModels = upstreamModelsOf(config);
+  const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
+  return upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1);
+}
+
 /** modelViewsFrom returns what users see of a ModelsSnapshot. */
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
-  return models.map(({ model, config, waiting, workers, board }) => {
-    const upstreamModels = upstreamModelsOf(config);
-    const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
-    // When all upstream models are gone, jobs are still sent to the last one.
-    const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
+  return models.map(({ model, config, upstreamModel, waiting, workers, board }) => {
     const quota = quotas.get(upstreamModel);
     const pause = quota?.pauses[0];
     return {

@@ -5,6 +5,7 @@ import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { resumeModel } from '../models/resume.ts';
+import { type Scaling, scalingFrom } from '../models/scaling.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
@@ -130,6 +131,13 @@ export class InstanceQueue extends TenantQueue {
     );
     const trouble = await this.#redisTrouble();
     return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
+  }
+
+  /** Reads what an autoscaler needs to choose the number of workers. */
+  async scaling(): Promise<Scaling> {
+    const { redis, prefix } = this.#core;
+    const snapshot = await this.#core.guard(() => readModels(redis, prefix, this.queues));
+    return scalingFrom(snapshot, (await this.#redisTrouble()) !== undefined);
   }
 
   /** Lists the models like `models`, for frequent calls: the list may be up to a second old. */

@@ -7,6 +7,11 @@ import type { Attempt } from './attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 const LOOK_AGAIN_MS = 250;
+/**
+ * How long an attempt at least looks for a response that an earlier attempt has lost, in milliseconds: the
+ * webhooks that came while no worker looked are read first, and each may cost a lookup at the upstream.
+ */
+const LEAST_WAIT_MS = 5000;
 
 /**
  * findEarlierPurchase looks for the response of an earlier create that left its purchase mark and no id.
@@ -24,18 +29,29 @@ export async function findEarlierPurchase(
   // The attempt that sent the create has already looked for the response.
   if (purchaseMark === undefined || purchaseMark.sender === 'gave-up') return undefined;
   const late = purchaseMark.sender === 'dead' ? undefined : await waitForSender(attempt);
-  return late ?? findOwnPurchase(purchaseMark, attempt);
+  return late ?? findOwnPurchase(purchaseMark, attempt, remainingWaitMs(purchaseMark, attempt));
+}
+
+/**
+ * remainingWaitMs counts the wait for the webhook from the create, not from the start of this attempt: each
+ * worker that is killed during the wait would otherwise begin it anew.
+ */
+function remainingWaitMs({ at }: PurchaseMark, { model: { uncertainWaitMs }, now }: Attempt): number {
+  return Math.max(Math.min(LEAST_WAIT_MS, uncertainWaitMs), uncertainWaitMs - (now() - at));
 }
 
 /**
  * findOwnPurchase looks for the response of a create that this attempt sent and whose answer was lost. It
  * does not wait for another sender, because no other sender can store the id of that response.
+ *
+ * @param waitMs how long to wait for a webhook that names the response.
  */
 export async function findOwnPurchase(
   purchaseMark: PurchaseMark | undefined,
   attempt: Attempt,
+  waitMs = attempt.model.uncertainWaitMs,
 ): Promise<Purchase | undefined> {
-  const found = purchaseMark && (await findByFencingToken(purchaseMark, attempt));
+  const found = purchaseMark && (await findByFencingToken(purchaseMark, attempt, waitMs));
   if (found !== undefined) return found;
   attempt.active.assertMayCreate();
   if (attempt.model.onUncertain === 'retry') return undefined;
@@ -82,14 +98,15 @@ export async function waitForFollower({ writer, active, takeBackMs }: Attempt): 
 async function findByFencingToken(
   { fencingToken, at }: PurchaseMark,
   attempt: Attempt,
+  waitMs: number,
 ): Promise<Purchase | undefined> {
-  const { active, lostResponses, model, onPurchase, upstream } = attempt;
+  const { active, lostResponses, onPurchase, upstream } = attempt;
   if (lostResponses === undefined) return undefined;
   // This uses a timer and a controller, because Node may garbage-collect an AbortSignal.timeout() that only
   // AbortSignal.any() refers to. It then never fires.
   const enough = new AbortController();
   const end = (): void => enough.abort();
-  const timer = setTimeout(end, model.uncertainWaitMs);
+  const timer = setTimeout(end, waitMs);
   if (active.stopRequested.aborted) end();
   active.stopRequested.addEventListener('abort', end, { once: true });
   const response = await lostResponses

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { BOARD_LIMIT_KINDS } from '../../../src/fair-queue/board-limits.ts';
+import { RUNNABLE_LIMITS } from '../../../src/models/runnable.ts';
 import { MODEL_STATUSES } from '../../../src/models/view.ts';
 import { noQuery } from '../../routes/job-queries.ts';
 import type { Operation } from '../operation.ts';
@@ -118,6 +119,58 @@ export const listConfiguredModels: Operation = {
       content: {
         schema: z.strictObject({ models: z.array(modelView) }),
         examples: { paused: { models: [paused] } },
+      },
+    },
+  },
+  problems: ['redis_unavailable'],
+};
+
+const modelScaling = z.strictObject({
+  runnable: count.describe(
+    'The part of `waiting` that no limit holds: these jobs need only workers with room.',
+  ),
+  waiting: count.describe(
+    'Jobs that wait for their turn or for a worker, with the delayed ones that are due.',
+  ),
+  limited_by: z
+    .enum(RUNNABLE_LIMITS)
+    .nullable()
+    .describe('What holds the other waiting jobs. null: every waiting job is runnable.'),
+});
+
+export const getScaling: Operation = {
+  id: 'getScaling',
+  tag: 'instance',
+  summary: 'Read how many workers are needed',
+  description:
+    'For autoscalers: `runnable` and `in_flight` together are the jobs for which there should be slots. A ' +
+    'job is runnable when no pause, no limit and no setting of Bull Board holds it, so that it would start ' +
+    'with more workers. The numbers are of the whole fleet; each producer answers the same. Only for `admin`.',
+  query: noQuery,
+  answers: {
+    200: {
+      description: 'What waits, what could start, and how much room there is',
+      content: {
+        schema: z
+          .strictObject({
+            runnable: count.describe('Jobs of all models that only wait for workers with room.'),
+            waiting: count.describe('Jobs of all models that wait, for workers or for anything else.'),
+            in_flight: count.describe('Jobs that workers hold, or held when they died.'),
+            slots: count.describe(
+              'How many jobs the running workers can hold together. Jobs within a completion window have as many again.',
+            ),
+            models: z.record(z.string(), modelScaling).describe('By the name that callers use.'),
+          })
+          .meta({ id: 'Scaling' }),
+        examples: {
+          limited: {
+            runnable: 12,
+            waiting: 340,
+            in_flight: 388,
+            slots: 400,
+            models: { o3: { runnable: 12, waiting: 340, limited_by: 'requests_per_minute' } },
+          },
+        },
       },
     },
   },

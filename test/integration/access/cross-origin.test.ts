@@ -65,13 +65,21 @@ describe('a page of an allowed origin', () => {
     expect(await send('GET', '/v1/nothing', { headers })).toMatchObject({ status: 404, headers: allowed });
   });
 
-  it.each(['/', '/console/jobs', '/board', '/login', '/logout', '/docs', '/usage', '/models', '/mcp'])(
-    'may not call %s',
-    async (path) => {
-      expect(corsHeadersOf(await preflight(path, APP))).toEqual([]);
-      expect(corsHeadersOf(await send('GET', path, { headers: { origin: APP, ...KEY } }))).toEqual([]);
-    },
-  );
+  it.each([
+    '/',
+    '/console/jobs',
+    '/board',
+    '/login',
+    '/logout',
+    '/docs',
+    '/usage',
+    '/models',
+    '/scaling',
+    '/mcp',
+  ])('may not call %s', async (path) => {
+    expect(corsHeadersOf(await preflight(path, APP))).toEqual([]);
+    expect(corsHeadersOf(await send('GET', path, { headers: { origin: APP, ...KEY } }))).toEqual([]);
+  });
 
   it('cannot use the session of its visitor', async () => {
     const login = await send('POST', '/login', {

@@ -46,6 +46,26 @@ it('an autoscaler on the length of wait sees no waiting job of ours, and GET /mo
   expect(await length()).toBe(1);
 });
 
+it('GET /scaling tells an autoscaler what would run if there were workers, down to zero of them', async () => {
+  const scaling = async () => (await call(instance.url, 'GET', '/scaling')).body;
+  const nothing = { runnable: 0, waiting: 0, in_flight: 0, slots: 0 };
+  expect(await scaling()).toEqual({
+    ...nothing,
+    models: { o3: { runnable: 0, waiting: 0, limited_by: null } },
+  });
+  for (let i = 0; i < 3; i += 1) await enqueue(instance.url, { question: `${i}?` });
+  await foreign.add('Mine?', { question: 'Mine?' });
+  expect(await scaling()).toEqual({
+    ...{ ...nothing, runnable: 4, waiting: 4 },
+    models: { o3: { runnable: 4, waiting: 4, limited_by: null } },
+  });
+  await foreign.pause();
+  expect(await scaling()).toEqual({
+    ...{ ...nothing, waiting: 4 },
+    models: { o3: { runnable: 0, waiting: 4, limited_by: 'board_pause' } },
+  });
+});
+
 it('QueueEvents hears of a job when it is added, when its turn has come, and of its end', async () => {
   const connection = redis.duplicate({ maxRetriesPerRequest: null });
   const events = new QueueEvents('{o3}', { connection, prefix: 'o3q', lastEventId: '0-0' });

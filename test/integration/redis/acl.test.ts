@@ -9,11 +9,11 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 /** Silence is noticed within 3 s; the rest is for a busy machine. */
 const LIMIT_MS = 60_000;
 
-/** The rules of docs/OPERATIONS.md, as an operator copies them. */
+/** The rules of docs/operating/REDIS.md, as an operator copies them. */
 function documentedRules(): string[] {
-  const text = readFileSync(join(__dirname, '../../../docs/OPERATIONS.md'), 'utf8');
+  const text = readFileSync(join(__dirname, '../../../docs/operating/REDIS.md'), 'utf8');
   const [, rules] = /`ACL SETUSER o3q (on >PASSWORD [^`]+)`/.exec(text) ?? [];
-  if (rules === undefined) throw new Error('docs/OPERATIONS.md was expected to have the ACL');
+  if (rules === undefined) throw new Error('docs/operating/REDIS.md was expected to have the ACL');
   return rules.split(' ');
 }
 
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 const refusals = (): string[] => instance.logLines.filter((line) => line.includes('NOPERM'));
 
-it('the rights of docs/OPERATIONS.md are enough for every step of a job, and for the board', async () => {
+it('the rights of docs/operating/REDIS.md are enough for every step of a job, and for the board', async () => {
   const { url } = instance;
   const { id } = await enqueue(url, { question: 'May I?' });
   await reached(url, id, 'completed');
@@ -47,7 +47,15 @@ it('the rights of docs/OPERATIONS.md are enough for every step of a job, and for
   await call(url, 'POST', `/jobs/${running.id}/cancel`);
   const delayed = await enqueue(url, { question: 'Later?', delay_ms: 300 });
   await reached(url, delayed.id, 'completed');
-  for (const path of ['/jobs', '/models', '/usage', '/readyz', `/jobs/${id}/result`, `/jobs/${id}/events`]) {
+  for (const path of [
+    '/jobs',
+    '/models',
+    '/scaling',
+    '/usage',
+    '/readyz',
+    `/jobs/${id}/result`,
+    `/jobs/${id}/events`,
+  ]) {
     expect(await call(url, 'GET', path)).toMatchObject({ status: 200 });
   }
   expect((await fetch(new URL('/board/api/queues', url))).status).toBe(200);

@@ -98,8 +98,8 @@ describe('the check of the rights that a program needs', () => {
     clients.push(admin);
   });
 
-  it('accepts the user of docs/OPERATIONS.md, and an instance with this user answers a job', async () => {
-    const page = readFileSync('docs/OPERATIONS.md', 'utf8');
+  it('accepts the user of docs/operating/REDIS.md, and an instance with this user answers a job', async () => {
+    const page = readFileSync('docs/operating/REDIS.md', 'utf8');
     const [, rights = 'off'] = /ACL SETUSER o3q on >PASSWORD ([^`]*)/.exec(page) ?? [];
     const url = await urlOf(rights);
     expect(await checked(url, undefined, 'o3q')).toEqual([]);

@@ -218,8 +218,8 @@ describe('the receiver of a webhook', () => {
   });
 });
 
-it('a receiver that checks signatures as docs/OPERATIONS.md says accepts our webhooks and no others', async () => {
-  const [, section = ''] = readFileSync('docs/OPERATIONS.md', 'utf8').split('\n## Webhooks to you\n');
+it('a receiver that checks signatures as docs/operating/WEBHOOKS.md says accepts our webhooks and no others', async () => {
+  const [, section = ''] = readFileSync('docs/operating/WEBHOOKS.md', 'utf8').split('\n## Webhooks to you\n');
   const [, code = ''] = /```js\n(.*?)```/s.exec(section) ?? [];
   const anywhere = code.replace(
     '.listen(8080)',

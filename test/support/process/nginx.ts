@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { eventually } from '../eventually.ts';
 import { type AptPackage, findOrInstall } from './apt-package.ts';
 
-/** NGINX is the proxy that docs/OPERATIONS.md shows. */
+/** NGINX is the proxy that docs/operating/DEPLOYING.md shows. */
 export const NGINX: AptPackage = {
   title: 'nginx',
   name: 'nginx-light',
@@ -15,7 +15,7 @@ export const NGINX: AptPackage = {
   paths: ['/usr/sbin/nginx'],
 };
 
-const DOCUMENT = 'docs/OPERATIONS.md';
+const DOCUMENT = 'docs/operating/DEPLOYING.md';
 
 export interface Nginx {
   /** The origin at which nginx listens. */
@@ -26,7 +26,7 @@ export interface Nginx {
 }
 
 /**
- * startNginx runs nginx with the configuration of docs/OPERATIONS.md, without its certificate.
+ * startNginx runs nginx with the configuration of docs/operating/DEPLOYING.md, without its certificate.
  *
  * @param path the program.
  * @param producerUrl the producer to which it leads.

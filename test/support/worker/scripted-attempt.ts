@@ -43,6 +43,8 @@ export interface Answers {
   isExpired?: boolean;
   store?: () => ReturnType<RunRecordWriter['storePurchase']>;
   save?: (progress: RunProgress) => { cancelRequested: boolean };
+  /** What finds a lost response. Default: the upstream sends no webhooks. */
+  lostResponses?: AttemptContext['lostResponses'];
 }
 
 /** An attempt of a job whose record says `known`, and what the attempt does to the world, in order. */
@@ -98,7 +100,7 @@ export function attemptOf(
       },
     },
     openAiEvents: undefined,
-    lostResponses: undefined,
+    lostResponses: answers.lostResponses,
     active: createActiveAttempt(),
     takeBackMs: 1000,
     isFirstStart: answers.isFirstStart ?? false,

@@ -7,7 +7,7 @@ import { MODEL_STATUSES } from '../../../src/models/view.ts';
 import { PARSING_ONLY } from '../../support/parsing-only.ts';
 
 const ROOT = join(__dirname, '../../..');
-const PAGE = readFileSync(join(ROOT, 'docs/SYMPTOMS.md'), 'utf8');
+const PAGE = readFileSync(join(ROOT, 'docs/operating/SYMPTOMS.md'), 'utf8');
 
 /** Returns the codes at the beginning of the rows of a section. */
 function codesIn(section: string): string[] {
@@ -15,7 +15,7 @@ function codesIn(section: string): string[] {
   return [...text.matchAll(/^\| `([a-z_]+)`/gm)].map(([, code = '']) => code);
 }
 
-describe('docs/SYMPTOMS.md', () => {
+describe('docs/operating/SYMPTOMS.md', () => {
   it('has only commands that o3q takes', () => {
     const program = createProgram(PARSING_ONLY, '0');
     const written = [...PAGE.matchAll(/o3q ([a-z]+)((?: [^`\n]+)?)/g)].filter(([, name]) => name !== 'talks');

@@ -39,6 +39,36 @@ describe('an uncertain purchase', () => {
     expect([done, purchases]).toEqual([['mark', 'look', 'finish completed'], ['adopted']]);
   });
 
+  it.each([
+    ['just now', 0, 20_000],
+    ['ten seconds ago', 10_000, 10_000],
+    ['an hour ago', 3_600_000, 5000],
+  ])(
+    'of a dead worker, sent %s, waits for its webhook until `uncertainWaitMs` after the create',
+    async (_, age, wait) => {
+      const waits: number[] = [];
+      const lostResponses = {
+        findLostResponse: async (_token: string, { signal }: { signal: AbortSignal }) => {
+          const since = Date.now();
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          waits.push(Date.now() - since);
+          return undefined;
+        },
+      };
+      const mark = { ...purchaseMark, at: Date.now() - age, sender: 'dead' as const };
+      const { run, purchases } = attemptOf(
+        { purchaseMark: mark },
+        { lostResponses },
+        { uncertainWaitMs: 20_000 },
+      );
+      expect(await run()).toMatchObject({ kind: 'completed' });
+      expect(purchases).toEqual(['uncertain', 'bought']);
+      expect(waits).toHaveLength(1);
+      // The clock of the test runs on between the making of the mark and the start of the attempt.
+      expect(Math.abs((waits[0] ?? 0) - wait)).toBeLessThan(2000);
+    },
+  );
+
   it('keeps its mark for the next attempt, and is counted when there is none', async () => {
     const first = attemptOf({}, { create: uncertain });
     expect(await first.run()).toMatchObject({ kind: 'retry', failure: uncertain.failure });
