@@ -4,7 +4,7 @@ import type { FileSettings, ModelSettings, PriceSettings, TenantSettings } from 
 /**
  * Effect is when a changed setting takes effect in a process that runs.
  *
- * - `live`: for whatever happens next.
+ * - `live`: at once, for all that begins from then on.
  * - `next attempt`: an attempt that runs keeps the old value until it ends.
  * - `new jobs`: a job keeps what it was enqueued with.
  * - `restart`: the process keeps the old value until it is started again.
