@@ -10,12 +10,15 @@ import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
 import { openBrowser } from './console-page.ts';
 import { createTerminal } from './display/terminal.ts';
+import { wrappedText } from './display/wrapped-text.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
 import { registerMcpCommand } from './processes/mcp.ts';
 import { rootCommand } from './root-command.ts';
 
 const output = createTerminal(process.stdout);
 const notices = createTerminal(process.stderr);
+/** The fewest columns for which our line breaks are better than the terminal's own. */
+const NARROWEST = 40;
 
 const context: CommandContext = {
   client: () => new O3Client(readClientConfig()),
@@ -66,11 +69,18 @@ try {
   const failure = failureFrom(error);
   if (failure === undefined) notices.line(inspect(error));
   else if (failure.message !== undefined) {
-    notices.line(`${notices.paint('red', 'o3q:')} ${printable(failure.message)}`);
+    notices.line(`${notices.paint('red', 'o3q:')} ${inLines(printable(failure.message))}`);
   }
   // Not `process.exitCode`: a part of an instance that could not be closed would keep the process alive for
   // ever.
   process.exit(failure?.exitCode ?? EXIT.failed);
+}
+
+/** inLines breaks a message behind `o3q: ` between its words where stderr is a terminal. */
+function inLines(message: string): string {
+  const columns = notices.columns();
+  if (columns === undefined || columns < NARROWEST) return message;
+  return wrappedText(message, columns, columns - 'o3q: '.length).join('\n');
 }
 
 /**

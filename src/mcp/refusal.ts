@@ -2,7 +2,7 @@ import { O3ClientError } from '../client/client-error.ts';
 import { durationText } from '../client/quantity.ts';
 import { QueueError } from '../errors/problem.ts';
 import type { JobQueueError } from '../job/job-queue.ts';
-import { listLine } from './sentences.ts';
+import { listLine, sentence } from './sentences.ts';
 import { errorResult, type McpCall, type ToolResult } from './tool.ts';
 
 /** How many of its latest jobs a caller is shown that has named a job which does not exist. */
@@ -37,12 +37,12 @@ export async function refusalResult(error: unknown, call: McpCall): Promise<Tool
   if (code === 'job_not_found') return errorResult(await withLatest(message, call));
   const again = retryAfterMs === undefined ? [] : [`It may work again in ${durationText(retryAfterMs)}.`];
   const advice = Object.hasOwn(ADVICE, code) ? [ADVICE[code]] : [];
-  return errorResult([`${message}.`, ...again, ...advice].join(' '));
+  return errorResult([sentence(message), ...again, ...advice].join(' '));
 }
 
 /** withLatest adds the caller's latest jobs, which set a model right that has invented or lost an id. */
 async function withLatest(message: string, { queue, now }: McpCall): Promise<string> {
   const { jobs } = await queue.list({ limit: LATEST_SHOWN });
-  if (jobs.length === 0) return `${message}. You have no jobs.`;
-  return [`${message}. Your latest jobs:`, ...jobs.map((job) => listLine(job, now()))].join('\n');
+  if (jobs.length === 0) return `${sentence(message)} You have no jobs.`;
+  return [`${sentence(message)} Your latest jobs:`, ...jobs.map((job) => listLine(job, now()))].join('\n');
 }

@@ -1,4 +1,4 @@
-import { distanceText, durationText, numberText } from '../client/quantity.ts';
+import { distanceText, durationText, latenessText, numberText } from '../client/quantity.ts';
 import { oneLine } from '../client/terminal-text.ts';
 import { whyUnanswered } from '../client/unanswered.ts';
 import { preview } from '../errors/preview.ts';
@@ -11,33 +11,39 @@ const LONGEST_MESSAGE = 2000;
 /** How much of a question stands in a list, in characters. */
 const QUESTION_CHARACTERS = 60;
 
+/** sentence ends a text with a full stop, unless it has an end already: the upstream's words often have one. */
+export function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
 /** statusSentence says how a job stands: `job_… is waiting for a free worker: position 3, about 6m 00s.` */
-export function statusSentence(job: JobView): string {
+export function statusSentence(job: JobView, now = Date.now()): string {
   const id = oneLine(job.id);
   switch (job.status) {
     case 'waiting': {
       const place = job.position === null ? '' : `position ${job.position}`;
       const time = job.eta_ms === null ? '' : `the answer is expected in about ${durationText(job.eta_ms)}`;
       const more = [place, time].filter((part) => part !== '').join(', ');
-      return `${id} is waiting for ${oneLine(job.waiting_for)}${more === '' ? '' : ` (${more})`}${neededText(job)}.`;
+      return `${id} is waiting for ${oneLine(job.waiting_for)}${more === '' ? '' : ` (${more})`}${neededText(job, now)}.`;
     }
     case 'delayed':
-      return `${id} is waiting for ${oneLine(job.waiting_for)}.`;
+      return sentence(`${id} is waiting for ${oneLine(job.waiting_for)}`);
     case 'active': {
       if (job.cancelling) return `${id} is being cancelled.`;
       const { output_characters: written } = job.progress;
       const sofar =
         written === 0 ? 'nothing written yet' : `${numberText(written)} characters written so far`;
-      return `${id} is active: the model has been working for ${durationText(job.duration_ms)}, ${sofar}${neededText(job)}.`;
+      return `${id} is active: the model has been working for ${durationText(job.duration_ms)}, ${sofar}${neededText(job, now)}.`;
     }
     case 'completed': {
       const reason = whyUnanswered(job.result);
       const outcome = reason === undefined ? 'completed' : `completed without an answer: ${oneLine(reason)}`;
-      return `${id} is ${outcome}${endingText(job)}.`;
+      return sentence(`${id} is ${outcome}${endingText(job)}`);
     }
     case 'failed': {
       const { code, message } = job.error;
-      return `${id} failed: ${oneLine(code)}: ${preview(oneLine(message), LONGEST_MESSAGE)}${endingText(job)}.`;
+      const words = preview(oneLine(message), LONGEST_MESSAGE);
+      return sentence(`${id} failed: ${oneLine(code)}: ${words}${endingText(job)}`);
     }
     case 'cancelled':
       return `${id} was cancelled${endingText(job)}.`;
@@ -47,10 +53,12 @@ export function statusSentence(job: JobView): string {
 }
 
 /** A cheaper answer may be slow, and an agent should not take that for a failure. */
-function neededText({ needed_by: time, completion_window: window }: JobView): string {
+function neededText(job: JobView, now: number): string {
+  const { needed_by: time, completion_window: window } = job;
   if (time === null) return '';
   const slow = window === null || window === 'soonest' ? '' : `, bought for less within ${window}`;
-  return `; needed by ${oneLine(time)}${slow}`;
+  const late = latenessText(job, now);
+  return `; needed by ${oneLine(time)}${slow}${late === '' ? '' : `, ${late}`}`;
 }
 
 /** nextStep says what a model should do next about a job. */

@@ -118,10 +118,13 @@ export function usageRange({ from, to, by }: UsageQuery, nowMs: number): UsageRa
   if (flaws.length > 0) throw refusalOf('query', flaws);
   const last = to ?? utcDay(nowMs);
   const first = from ?? daysBefore(last, DEFAULT_DAYS - 1);
-  if (first > last || daysBefore(last, MOST_USAGE_DAYS - 1) > first) {
-    const message = `expected a day within the ${MOST_USAGE_DAYS} days up to ${last}, got ${shown(first)}`;
-    throw refusalOf('query', [{ path: 'from', message }]);
-  }
+  const refuse = (message: string): never => {
+    throw refusalOf('query', [{ path: 'from', message: `${message}, got ${shown(first)}` }]);
+  };
+  const day = to === undefined ? `today, ${last}` : `"to", ${last}`;
+  if (first > last) refuse(`expected a day that is not after ${day}`);
+  if (daysBefore(last, MOST_USAGE_DAYS - 1) > first)
+    refuse(`expected one of the ${MOST_USAGE_DAYS} days up to ${day}`);
   return { from: first, to: last, days: daysBetween(first, last) };
 }
 

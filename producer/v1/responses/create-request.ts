@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { checkedInput } from '../../../src/errors/input.ts';
+import { checkedInput, refusalOf } from '../../../src/errors/input.ts';
 import { timeOptions } from '../../../src/job/fields/times.ts';
 import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/fields/upstream-headers.ts';
 import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
@@ -49,11 +49,24 @@ export const queueHeaders = z.object({
   ),
 });
 
+const PREFIX = 'o3q-';
+const OPTIONS = Object.keys(queueHeaders.shape).filter((name) => name.startsWith(PREFIX));
+
 /** QueueOptions are the options for the queue that a caller has sent as headers. */
 export type QueueOptions = z.infer<typeof queueHeaders>;
 
-/** @throws {QueueError} for a header with a wrong value. */
+/**
+ * queueOptionsFrom reads the options for the queue.
+ * @throws {QueueError} for a header with a wrong value, and for one that begins with `O3Q-` and is none of them:
+ * a misspelt option would otherwise be ignored without a word.
+ */
 export function queueOptionsFrom(headers: IncomingHttpHeaders): QueueOptions {
+  const unknown = Object.keys(headers).filter((name) => name.startsWith(PREFIX) && !OPTIONS.includes(name));
+  if (unknown.length > 0)
+    throw refusalOf(
+      'header',
+      unknown.map((path) => ({ path, message: `is not an option; expected one of ${OPTIONS.join(', ')}` })),
+    );
   return checkedInput('header', headers, queueHeaders);
 }
 

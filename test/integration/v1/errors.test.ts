@@ -60,6 +60,7 @@ describe('an instance without keys', () => {
     ['an input of another kind', create({ input: 7 }), BadRequestError, { status: 400, param: 'input' }],
     ['bad metadata', create({ metadata: { a: 1 } }), BadRequestError, { status: 400, param: 'metadata.a' }],
     ['a bad header', create({}, { 'O3Q-Priority': 'first' }), BadRequestError, { status: 400 }],
+    ['a misspelt header', create({}, { 'O3Q-Priorty': '1' }), BadRequestError, { param: 'o3q-priorty' }],
     [
       'a model that is not configured',
       create({ model: 'gpt-2' }),

@@ -154,6 +154,13 @@ test.each(PAGES)('every file and heading that %s links to exists', (file) => {
   expect(broken.map(([link]) => link)).toEqual([]);
 });
 
+test('every runbook of the alerts leads to a section that exists', () => {
+  const alerts = readFileSync('deploy/prometheus/alerts.yml', 'utf8');
+  const runbooks = [...alerts.matchAll(/runbook: ([^#\s]+)#(\S+)/g)];
+  expect(runbooks.length).toBe(alerts.match(/- alert: /g)?.length);
+  expect(runbooks.filter(([, page = '', anchor = '']) => !anchorsOf(page).includes(anchor))).toEqual([]);
+});
+
 test.each(PAGES)('every file and folder that %s names in code quotes exists', (file) => {
   const named = readFileSync(file, 'utf8').matchAll(
     /`((?:src|worker|producer|cli|simulator|chaos|test|docs|scripts)\/[\w./-]+)`(?! ")/g,

@@ -19,8 +19,8 @@ describe('the range of a report', () => {
   });
 
   it.each([
-    [{ from: '2025-01-25' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2025-01-25"'],
-    [{ from: '2026-03-02' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2026-03-02"'],
+    [{ from: '2025-01-25' }, 'from: expected one of the 400 days up to today, 2026-03-01, got "2025-01-25"'],
+    [{ from: '2026-03-02' }, 'from: expected a day that is not after today, 2026-03-01, got "2026-03-02"'],
     [{ to: '2026-02-30' }, 'to: expected a day, YYYY-MM-DD, got "2026-02-30"'],
     [{ from: 'yesterday', to: '' }, 'from: expected a day, YYYY-MM-DD, got "yesterday"; to: expected'],
   ])('the range %j is refused', (query, message) => {
