@@ -2,6 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { WorkerSettings } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
+import { CANCELLED } from '../src/metrics/process-metrics.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -28,7 +29,9 @@ import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import { createBullmqEnds } from './maintenance/bullmq-ends.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import type { ModelMetrics } from './metrics/model-metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
+import { createRunObserver } from './metrics/run-observer.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
 import { createReservations } from './reservation/reservations.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
@@ -73,6 +76,7 @@ const MOST_RECOVERIES = 10;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {
+  readonly metrics: ModelMetrics;
   /** Records the ends of jobs that BullMQ has failed, and whose worker died before it recorded them. */
   recordEnds(): Promise<void>;
 }
@@ -114,6 +118,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(settings.retention),
+      ...createRunObserver(job, metrics, options.upstream.isSimulated),
     });
 
   const services: Omit<AttemptServices, 'model'> = {
@@ -125,6 +130,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     eventLogPace: options.eventLogPace,
     now: () => serverTime(redis),
     takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
+    onFirstToken: metrics.firstToken,
   };
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
@@ -197,7 +203,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
-    await cancelJob({ redis, models: settings }, { queue, bullId: id, reading });
+    const onCancelled = (): void => metrics.ended(CANCELLED, false);
+    await cancelJob({ redis, models: settings, onCancelled }, { queue, bullId: id, reading });
   };
 
   const ends = createBullmqEnds({ ...options, writerOf, logger });
@@ -259,6 +266,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   return {
     queue,
     recordEnds: ends.recordAll,
+    metrics,
     workerId: worker.id,
     slots: options.concurrency,
     mostRecoveries: MOST_RECOVERIES,

@@ -5,7 +5,9 @@ import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import { withTimeout } from '../src/async/with-timeout.ts';
 import type { WorkerSettings } from '../src/config/file.ts';
+import { CANCELLED, type ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
+import { readMemory } from '../src/model-queue/redis-memory.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
 import { readDescriptors, sayDescriptorsAreFew, slotsFor } from '../src/process/descriptors.ts';
 import type { Logger } from '../src/process/log.ts';
@@ -15,6 +17,7 @@ import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
+import type { UsageSpent } from '../src/run/record.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import { startHeartbeat } from './heartbeat.ts';
@@ -50,6 +53,8 @@ export interface WorkerOptions {
   };
   /** undefined: this worker delivers no webhooks to callers. */
   webhooksOut?: WebhooksOutOptions | undefined;
+  /** The metrics of the process, to which the worker adds its own. Default: the worker's alone. */
+  metrics?: ProcessMetrics;
   logger: Logger;
   /**
    * Default: a lock of 12 s, checked every 3 s, so that another worker has those jobs of a dead worker that
@@ -107,7 +112,6 @@ export function startWorker(options: WorkerOptions): O3Worker {
     models,
     windowScale,
   });
-  const metrics = createMetrics();
   const prices = createPriceList(settings);
   const quotas = createQuotas(redis, prefix);
   const quotaSignals = createQuotaSignals(subscriber, onError);
@@ -129,6 +133,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   if (descriptors !== undefined && slots < options.concurrency)
     sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
   const concurrency = Math.max(1, Math.floor(slots / models.length));
+  const metrics = createMetrics(concurrency * models.length, options.metrics);
   const queues = models.map((model) => createModelQueue(redis, prefix, model, settings, onError));
   const modelWorkers = queues.map((queue) =>
     createModelWorker({
@@ -173,11 +178,18 @@ export function startWorker(options: WorkerOptions): O3Worker {
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
   const redisTrouble = createWriteProbe(redis, prefix);
-  const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
-  // Without a time limit, the command to Redis and the caller of `look` would wait until Redis is back.
-  const look = async () =>
-    redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
-  metrics.watch(look);
+  /** Without a time limit, the command to Redis and the caller would wait until Redis is back. */
+  const whileReady = <Reading>(read: () => Promise<Reading>): (() => Promise<Reading | undefined>) => {
+    const shared = cachedRead(read, LOOK_FRESH_MS);
+    return async () =>
+      redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
+  };
+  const look = whileReady(() => readModels(redis, prefix, queues));
+  metrics.watch({
+    models: look,
+    memory: whileReady(() => readMemory(redis)),
+    budgets: whileReady(() => tenantLimits.budgetsLeft()),
+  });
   metrics.watchRedis(redisTrouble);
   const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
 
@@ -194,17 +206,26 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const deletions = { redis, upstream, metrics, logger };
   const estimates = { redis, prefix, upstream, prices };
   const actions = createActionRunner(
-    { redis, prefix, queues: new Map(queues.map((queue) => [queue.model, queue])), models: settings },
+    {
+      ...{ redis, prefix, models: settings },
+      queues: new Map(queues.map((queue) => [queue.model, queue])),
+      onCancelled: (model) =>
+        modelWorkers[queues.findIndex((queue) => queue.model === model)]?.metrics.ended(CANCELLED, false),
+    },
     { onError },
   );
   const stopDrains = keepDrained(
     subscriber,
     new Map([
       [actionKeysOf(prefix).open, actions.look],
-      ...queues.flatMap((queue): [string, () => Promise<void>][] => [
-        [queue.keys.deletions, () => drainDeletions(queue, deletions)],
-        [queue.keys.estimates, () => drainEstimates(queue, estimates)],
-      ]),
+      ...queues.flatMap((queue, i): [string, () => Promise<void>][] => {
+        // Only responses that have cost something are estimated.
+        const onSpent = (spent: UsageSpent): void => modelWorkers[i]?.metrics.spent(spent, false);
+        return [
+          [queue.keys.deletions, () => drainDeletions(queue, deletions)],
+          [queue.keys.estimates, () => drainEstimates(queue, { ...estimates, onSpent })],
+        ];
+      }),
       // No message comes of such an end: the worker that would have sent it is dead.
       ...queues.map(({ keys }, i): [string, () => Promise<void>] => [
         keys.queue('failed'),

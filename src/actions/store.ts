@@ -11,7 +11,7 @@ import { NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { actionKeysOf } from './keys.ts';
 
 /** ActionAccess is what actions need of the queue. */
-export type ActionAccess = Pick<QueueAccess, 'redis' | 'prefix' | 'queues' | 'models'>;
+export type ActionAccess = Pick<QueueAccess, 'redis' | 'prefix' | 'queues' | 'models' | 'onCancelled'>;
 
 /** StoredAction is an action as Redis has it, without how far it has come. */
 export interface StoredAction {

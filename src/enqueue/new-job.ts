@@ -86,6 +86,7 @@ export function newJobFrom(
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
     need,
+    ...(delayMs > 0 && { due: createdAt + delayMs }),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
     ...(Object.keys(metadata).length > 0 && { metadata, terms: termsOf(metadata) }),

@@ -36,8 +36,8 @@ export interface Within {
 }
 
 /** Actors are what changes of jobs need of the queue. */
-export type Actors = Pick<QueueAccess, 'redis' | 'queues' | 'models'>;
-type Cancellers = Pick<QueueAccess, 'redis'> & { models: Pick<Models, 'retention'> };
+export type Actors = Pick<QueueAccess, 'redis' | 'queues' | 'models' | 'onCancelled'>;
+type Cancellers = Pick<QueueAccess, 'redis' | 'onCancelled'> & { models: Pick<Models, 'retention'> };
 
 /**
  * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: the job was cancelled
@@ -128,7 +128,7 @@ function ofAction({ queue, bullId }: FoundJob, within: Within | undefined) {
 }
 
 async function runCancel(
-  { redis, models }: Cancellers,
+  { redis, models, onCancelled }: Cancellers,
   job: FoundJob,
   by: string | null,
   within?: Within,
@@ -151,6 +151,7 @@ async function runCancel(
       onlyState: within?.onlyStatus ?? '',
     },
   });
+  if (answer === 'cancelled') onCancelled(queue.model);
   return answer as CancelAnswer;
 }
 

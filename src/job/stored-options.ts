@@ -20,6 +20,8 @@ export interface OurOptions extends JobsOptions {
    * have 50 MB. Absent for a job without metadata.
    */
   metadata?: Record<string, string>;
+  /** When a delayed job is due, in Unix milliseconds; absent for a job that was enqueued without a delay. */
+  due?: number;
   /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
   terms?: string;
   /** `continuation` of the job's data. A follow-up finds it here without reading the data. */
@@ -44,6 +46,7 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
+  due: z.number().optional().catch(undefined),
   metadata: metadata.optional().catch(undefined),
   // Another BullMQ client writes only what it wants to say.
   need: z

@@ -21,8 +21,14 @@ export type RunAnswer = 'ok' | 'lock-lost' | 'cancel-requested' | 'finished' | '
 /** BeginAnswer is the answer of `beginRun`; a record is a flat list: field, value, field, value, … */
 export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open' | 'marked', record: string[]];
 
-/** FinishAnswer is the answer of `finishRun`: the status that the record now has. */
-export type FinishAnswer = 'lock-lost' | FinishedStatus;
+/** SaveAnswer is the answer of `saveRun`. `isBooked`: this call was the first to book the usage. */
+export type SaveAnswer = 'lock-lost' | ['ok' | 'cancel-requested', isBooked: 0 | 1];
+
+/**
+ * FinishAnswer is the answer of `finishRun`: the status that the record now has. `isFirst`: this call wrote it.
+ * `isBooked`: this call was the first to book the usage.
+ */
+export type FinishAnswer = 'lock-lost' | [status: FinishedStatus, isFirst: 0 | 1, isBooked: 0 | 1];
 
 /**
  * progressFields writes `fields` (field, value, field, value, …) into a run's record. An empty value removes
@@ -134,7 +140,7 @@ return { isMarked and 'marked' or 'open', record }
  * not change what the next worker writes. In the same step it books the usage of a response that has ended
  * without ending its job.
  *
- * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
+ * Returns a `SaveAnswer`: `lock-lost` (not written), `cancel-requested` or `ok` (written).
  */
 export const saveRun = defineScript({
   name: 'run.save',
@@ -144,10 +150,10 @@ export const saveRun = defineScript({
   uses: [runOwner, usageBooking, progressFields],
   lua: /* lua */ `
 if not ownsRun() then return 'lock-lost' end
-bookUsage()
+local isBooked = bookUsage() and 1 or 0
 writeProgress(fields)
-if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
-return 'ok'
+local isCancelled = redis.call('HEXISTS', run, 'cancel_requested_at') == 1
+return { isCancelled and 'cancel-requested' or 'ok', isBooked }
 `,
 });
 
@@ -222,14 +228,16 @@ if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
   if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lock-lost' end
 elseif not ownsRun() then return 'lock-lost' end
-local known, cancelRequestedAt, error = unpack(redis.call('HMGET', run, 'status', 'cancel_requested_at', 'error'))
+local known, cancelRequestedAt, error, finishedAt =
+  unpack(redis.call('HMGET', run, 'status', 'cancel_requested_at', 'error', 'finished_at'))
 if known then
   -- The cancel set the final status before the upstream reported the usage of the response.
   if known == 'cancelled' and wantedStatus == 'cancelled' and newUsage ~= 'null' then
     redis.call('HSET', run, 'usage', newUsage)
   end
-  bookUsage()
-  return known
+  local isBooked = bookUsage() and 1 or 0
+  -- The client repeats this script after a lost reply, with the same time.
+  return { known, finishedAt == now and 1 or 0, isBooked }
 end
 local status = cancelRequestedAt and 'cancelled' or wantedStatus
 local fields = { 'usage', newUsage, 'status', status, 'finished_at', now }
@@ -254,9 +262,9 @@ if status == 'failed' then addToFailed(id, createdAt, cjson.decode(failure).code
 else redis.call('ZADD', status == 'completed' and indexCompleted or indexCancelled, createdAt, id) end
 redis.call('PUBLISH', finishedChannel, id)
 redis.call('PUBLISH', eventLog, 'status')
-bookUsage()
+local isBooked = bookUsage() and 1 or 0
 putIntoOutbox()
-return status
+return { status, 1, isBooked }
 `,
 });
 

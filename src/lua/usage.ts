@@ -139,20 +139,20 @@ local function estimateOf(booked)
   return cjson.encode(kept)
 end
 
+-- Returns whether this call was the first to book the response, or has replaced its estimate.
 local function bookUsage()
-  if booking == '' then return end
+  if booking == '' then return false end
   local booked = cjson.decode(booking)
   local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated', 'purchase_mark')
   local response = booked.response ~= '' and booked.response or known[1] or known[4] and 'create ' .. known[4]
-  if not response then return end
+  if not response then return false end
   if response == known[2] or redis.call('HEXISTS', estimates, response) == 1 then
-    if booked.usage ~= 'null' then correctEstimate(response, booked) end
-    return
+    return booked.usage ~= 'null' and correctEstimate(response, booked)
   end
   redis.call('HSET', run, 'booked', response)
   if known[3] == '1' then
     redis.call('HINCRBY', run, 'cost_nano', 0)
-    return
+    return true
   end
   addPurchase(booked)
   if booked.nano_usd ~= '' then redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd) end
@@ -164,6 +164,7 @@ local function bookUsage()
       redis.call('HSET', run, 'create_estimate', estimateOf(booked))
     end
   end
+  return true
 end
 `,
 });

@@ -25,6 +25,8 @@ export interface QueueAccess {
   readonly memory: () => Promise<MemoryUse | undefined>;
   /** Whether workers deliver webhooks. */
   readonly webhooksOut: boolean;
+  /** Called when this process has ended a job of the model, because it was cancelled and no worker held it. */
+  readonly onCancelled: (model: string) => void;
 }
 
 /** The date that OpenAI appends to a model's name for a snapshot of it. */

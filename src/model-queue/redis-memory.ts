@@ -7,6 +7,7 @@ import type { RedisClient } from '../redis/connection.ts';
  */
 export interface MemoryUse {
   used: number;
+  /** 0: no limit. */
   most: number;
 }
 
@@ -22,16 +23,23 @@ const FRESH_MS = 500;
  */
 export function createMemoryLook(redis: RedisClient): () => Promise<MemoryUse | undefined> {
   const look = async (): Promise<MemoryUse | undefined> => {
-    const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
-    const uses = await Promise.all(nodes.map(async (node) => memoryUseIn(await node.info('memory'))));
-    const limited = uses.flatMap((use) => use ?? []);
-    return limited.sort((one, other) => other.used / other.most - one.used / one.most)[0];
+    const use = await readMemory(redis);
+    return use.most === 0 ? undefined : use;
   };
   return cachedRead(() => look().catch(() => undefined), FRESH_MS);
 }
 
-function memoryUseIn(info: string): MemoryUse | undefined {
+/** readMemory asks Redis how full it is. A master without a limit counts as less full than one with a limit. */
+export async function readMemory(redis: RedisClient): Promise<MemoryUse> {
+  const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
+  const uses = await Promise.all(nodes.map(async (node) => memoryUseIn(await node.info('memory'))));
+  const share = ({ used, most }: MemoryUse): number => (most === 0 ? 0 : used / most);
+  const [fullest] = uses.sort((one, other) => share(other) - share(one) || other.used - one.used);
+  if (fullest === undefined) throw new Error('no master of the cluster is known yet');
+  return fullest;
+}
+
+function memoryUseIn(info: string): MemoryUse {
   const field = (name: string): number => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-  const most = field('maxmemory');
-  return most === 0 ? undefined : { used: field('used_memory'), most };
+  return { used: field('used_memory'), most: field('maxmemory') };
 }

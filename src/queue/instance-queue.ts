@@ -29,6 +29,11 @@ export interface O3QueueOptions extends Partial<Models> {
    * Called for lost connections, at most once a second for each connection. Default: they are not reported.
    */
   onError?: (error: Error) => void;
+  /**
+   * Called when this queue has ended a job of the model, because it was cancelled and no worker held it. Default:
+   * such ends are not counted.
+   */
+  onCancelled?: (model: string) => void;
 }
 
 /** InstanceQueueOptions are the options of a process of ours, whose settings may change. */
@@ -65,6 +70,7 @@ export class InstanceQueue extends TenantQueue {
     webhooksOut = false,
     onError = () => {},
     settings,
+    onCancelled = () => {},
     ...models
   }: InstanceQueueOptions) {
     const core = createQueueCore({
@@ -72,6 +78,7 @@ export class InstanceQueue extends TenantQueue {
       prefix,
       webhooksOut,
       onError,
+      onCancelled,
       models: settings ?? { ...defaultModels(), ...models },
     });
     super(core, undefined);
@@ -105,6 +112,11 @@ export class InstanceQueue extends TenantQueue {
   /** The webhooks that still have to be delivered to callers; undefined: none are delivered. */
   get deliveries(): DeliveryQueue | undefined {
     return this.#core.deliveries;
+  }
+
+  /** Returns why Redis takes no writes of this process; undefined: it takes them. */
+  redisTrouble(): Promise<string | undefined> {
+    return this.#redisTrouble();
   }
 
   /** Resolves when Redis answers. */

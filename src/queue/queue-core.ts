@@ -19,6 +19,8 @@ export interface QueueCoreOptions {
   /** Whether workers deliver webhooks. */
   webhooksOut: boolean;
   onError: (error: Error) => void;
+  /** See QueueAccess. */
+  onCancelled: (model: string) => void;
 }
 
 /**
@@ -43,6 +45,7 @@ export function createQueueCore({
   models,
   webhooksOut,
   onError,
+  onCancelled,
 }: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
   const large = createLargeConnection(redisUrl, { onError, name: `${prefix}:large` });
@@ -66,6 +69,7 @@ export function createQueueCore({
     queues,
     deliveries,
     webhooksOut,
+    onCancelled,
     guard: createRedisGuard(redis, redisUrl),
     usage: createUsageStore(redis, prefix, queues.keys()),
     memory: createMemoryLook(redis),

@@ -1,6 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
 import { claimPurchase } from '../lua/purchase.ts';
-import type { FinishAnswer, RunAnswer } from '../lua/run.ts';
 import type { jobScriptKeys, ModelKeys } from '../redis/keys.ts';
 import type { RunProgress } from './record.ts';
 
@@ -61,9 +60,7 @@ export interface PurchaseHold {
    *
    * @throws {LockLostError}
    */
-  asOwner<Answer extends RunAnswer | FinishAnswer>(
-    write: () => Promise<unknown>,
-  ): Promise<Exclude<Answer, 'lock-lost'>>;
+  asOwner<Answer>(write: () => Promise<unknown>): Promise<Exclude<Answer, 'lock-lost'>>;
 }
 
 export interface PurchaseHoldOptions {
@@ -114,7 +111,7 @@ export function createPurchaseHold({
       const isGone = 'upstreamId' in progress && progress.upstreamId === undefined;
       if (isGone || 'purchaseMark' in progress || 'purchaseMarkAbandoned' in progress) release();
     },
-    async asOwner<Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) {
+    async asOwner<Answer>(write: () => Promise<unknown>) {
       const answer = (await write()) as Answer;
       if (answer !== 'lock-lost' || !(await takeBack())) return requireLock(answer, id);
       return requireLock((await write()) as Answer, id);
@@ -123,10 +120,7 @@ export function createPurchaseHold({
 }
 
 /** @throws {LockLostError} */
-function requireLock<Answer extends RunAnswer | FinishAnswer>(
-  answer: Answer,
-  id: string,
-): Exclude<Answer, 'lock-lost'> {
+function requireLock<Answer>(answer: Answer, id: string): Exclude<Answer, 'lock-lost'> {
   if (answer === 'lock-lost') throw new LockLostError(id);
   return answer as Exclude<Answer, 'lock-lost'>;
 }

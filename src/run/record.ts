@@ -110,6 +110,11 @@ export interface RunProgress {
   error?: JobError | undefined;
 }
 
+/** Bought is what the record keeps of a bought response. */
+export type Bought = Required<
+  Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
+> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
+
 /**
  * RunEnd says how a run ended. `spent` is the response that ended with the run. `spent` is null if nothing
  * was bought, or if the response still has to be stopped; a second call then books the response.
@@ -118,6 +123,28 @@ export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
   | { status: 'failed'; error: JobError; spent: Spent | null; refusal?: Refusal | undefined }
   | { status: 'cancelled'; spent: Spent | null };
+
+/** RunObserver hears what one writer has done, and no other writer before. */
+export interface RunObserver {
+  /** Called when the first attempt of the run begins. */
+  onFirstStart?: (record: RunRecord) => void;
+  /** Called once, when the writer has written the final status. Of all writers of a run one does. */
+  onEnd?: (end: RunEnding) => void;
+  /** Called for a response whose usage is known, when the writer was the first to book it. */
+  onSpent?: (spent: UsageSpent) => void;
+}
+
+/** UsageSpent is a response whose usage the upstream has reported, and its cost. */
+export type UsageSpent = Spent & { usage: Usage };
+
+/** RunEnding is a final status that was written just now. */
+export interface RunEnding {
+  status: FinishedStatus;
+  /** Why the job has failed; '' for another status. */
+  code: string;
+  /** In Unix milliseconds, by the clock of Redis. */
+  at: number;
+}
 
 /** Field names in Redis are in snake_case, for operators with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {

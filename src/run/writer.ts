@@ -10,6 +10,7 @@ import {
   type FinishAnswer,
   finishRun,
   type RunAnswer,
+  type SaveAnswer,
   saveRun,
 } from '../lua/run.ts';
 import { MOST_LOG_BYTES } from '../lua/storage/tenant-use.ts';
@@ -17,7 +18,15 @@ import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import { createPurchaseHold, LockLostError, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
-import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './record.ts';
+import {
+  type Bought,
+  fieldsOf,
+  type RunEnd,
+  type RunObserver,
+  type RunProgress,
+  type RunRecord,
+  runRecordFrom,
+} from './record.ts';
 import { type Spent, usageBookingOf } from './spent.ts';
 
 /**
@@ -111,12 +120,7 @@ export type MarkedPurchase =
 /** StorePurchaseAnswer is the answer of `storePurchase`. */
 export type StorePurchaseAnswer = Exclude<RunAnswer, 'lock-lost'>;
 
-/** Bought is what the record keeps of a bought response. */
-export type Bought = Required<
-  Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
-> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
-
-export interface RunRecordWriterOptions {
+export interface RunRecordWriterOptions extends RunObserver {
   redis: Redis | Cluster;
   keys: ModelKeys;
   id: string;
@@ -145,29 +149,35 @@ export function createRunRecordWriter({
   tenant,
   usageKey,
   keepSeconds,
+  onFirstStart,
+  onEnd,
+  onSpent,
 }: RunRecordWriterOptions): RunRecordWriter {
   // Entries need an id of their own: BullMQ may give a worker the same job again with the same lock token.
   const writerId = randomUUID();
   let entries = 0;
+  let hasEnded = false;
   // The names of about forty keys are made for each call, because a worker holds thousands of writers.
   const scriptKeys = () => jobScriptKeys(keys, id, tenant ?? '');
   const owner = purchaseOwnerOf(tenant, keepSeconds.completed);
   const held = { redis, id, lockToken, lockMs, owner, bought: keys.bought };
   const purchase = createPurchaseHold({ ...held, keys: scriptKeys });
   const { asOwner } = purchase;
+  const noteSpent = (spent: Spent | null, isBooked: 0 | 1): void => {
+    if (isBooked === 1 && spent !== null && spent.usage !== null) onSpent?.({ ...spent, usage: spent.usage });
+  };
   return {
     takeBack: purchase.takeBack,
     async begin(attemptsMade, create = { fencingToken: '', upstreamModel: '' }) {
+      const now = serverTime(redis);
       const reply = await beginRun.run(redis, {
         keys: scriptKeys(),
-        args: {
-          ...{ id, lockToken, attemptsMade, ...create, createdAt: jobCreatedAt, tenant: tenant ?? '' },
-          now: serverTime(redis),
-        },
+        args: { id, lockToken, attemptsMade, ...create, createdAt: jobCreatedAt, tenant: tenant ?? '', now },
       });
       const [state, fields] = reply as BeginAnswer;
       if (state === 'lock-lost') throw new LockLostError(id);
       const record = runRecordFrom(fields ?? []);
+      if (record.startedAt === now) onFirstStart?.(record);
       if (state !== 'marked') return { state, record, isMarked: false };
       purchase.holdMarked(create.fencingToken);
       // The client has sent the script again after a lost reply, and the mark is that of the first time.
@@ -218,13 +228,14 @@ export function createRunRecordWriter({
 
     async save(progress, spent = null) {
       const now = serverTime(redis);
-      const answer = await asOwner<RunAnswer>(() =>
+      const [answer, isBooked] = await asOwner<SaveAnswer>(() =>
         saveRun.run(redis, {
           keys: { ...scriptKeys(), usage: usageKey(utcDay(now)) },
           args: { lockToken, booking: usageBookingOf(spent, { id, tenant, now }) },
           rest: fieldsOf(progress),
         }),
       );
+      noteSpent(spent, isBooked);
       purchase.saved(progress);
       return { cancelRequested: answer === 'cancel-requested' };
     },
@@ -272,7 +283,17 @@ export function createRunRecordWriter({
           booking: usageBookingOf(end.spent, { id, tenant, now }),
         },
       };
-      return asOwner<FinishAnswer>(() => finishRun.run(redis, call));
+      const [status, isFirst, isBooked] = await asOwner<FinishAnswer>(() => finishRun.run(redis, call));
+      if (isFirst === 1 && !hasEnded) {
+        hasEnded = true;
+        onEnd?.({
+          status,
+          code: status === 'failed' && end.status === 'failed' ? end.error.code : '',
+          at: now,
+        });
+      }
+      noteSpent(end.spent, isBooked);
+      return status;
     },
   };
 }

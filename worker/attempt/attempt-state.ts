@@ -37,6 +37,8 @@ export interface AttemptServices {
   now: () => number;
   /** How long a live worker may need to take back a job whose lock it has lost, in milliseconds. */
   takeBackMs: number;
+  /** Called with the milliseconds from a purchase to the first part of the answer that is streamed. */
+  onFirstToken: (ms: number) => void;
 }
 
 /** AttemptContext is everything that one attempt needs. It does not depend on BullMQ. */
@@ -144,6 +146,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     eventLogPace: context.eventLogPace,
     now: context.now,
     takeBackMs: context.takeBackMs,
+    onFirstToken: context.onFirstToken,
     data: context.data,
     tenant: context.tenant,
     attemptsMade: context.attemptsMade,

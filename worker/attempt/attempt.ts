@@ -3,7 +3,7 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
-import { bodyInWindow, buysAgainAt, isTooLate, limitMs, missedWindow, windowOf } from '../windows/window.ts';
+import { bodyInWindow, buysAgainAt, isTooLate, limitMs, usedWindow, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
 import {
   type Attempt,
@@ -157,7 +157,10 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
-    attempt.streamedBytes += bytesIn(event);
+    const bytes = bytesIn(event);
+    if (bytes > 0 && attempt.streamedBytes === 0)
+      attempt.onFirstToken(Math.max(0, attempt.now() - purchase.createdAt));
+    attempt.streamedBytes += bytes;
     eventLogWriter ??= createEventLogWriter({
       ...{ writer, active, pace: eventLogPace, identity },
       isResumable: running.background && running.streamed,
@@ -219,5 +222,5 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
     attempt.writer,
   );
   if (outcome.kind !== 'completed') return outcome;
-  return { ...outcome, missedWindow: missedWindow(response, attempt.window, tookMs) };
+  return { ...outcome, answered: { tookMs, window: usedWindow(response, attempt.window, tookMs) } };
 }

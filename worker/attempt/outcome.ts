@@ -1,6 +1,5 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../../src/errors/failure.ts';
 import { preview } from '../../src/errors/preview.ts';
-import type { DiscountedWindow } from '../../src/job/completion-window.ts';
 import type { FinishedStatus } from '../../src/job/job.ts';
 import type { ResultSummary } from '../../src/job/view.ts';
 import {
@@ -15,12 +14,13 @@ import type { Estimate, Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { Cost } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
+import type { UsedWindow } from '../windows/window.ts';
 import { type Pricing, spentOn } from './purchase.ts';
 
 /** Outcome is how an attempt ended, as data. The model worker turns it into BullMQ's terms. */
 export type Outcome =
-  /** `missedWindow`: the completion window that the answer has missed; undefined: none, as far as is known. */
-  | { kind: 'completed'; summary: ResultSummary; missedWindow?: DiscountedWindow | undefined }
+  /** `answered`: undefined when an earlier attempt has got the answer. */
+  | { kind: 'completed'; summary: ResultSummary; answered?: Answered }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
   /**
@@ -42,6 +42,14 @@ export type Outcome =
   | { kind: 'postponed' }
   /** Another worker holds the job, so this one writes nothing. */
   | { kind: 'lost' };
+
+/** Answered says how long the answer of an attempt took. */
+export interface Answered {
+  /** From the purchase to the end of the response, in milliseconds. */
+  tookMs: number;
+  /** undefined: the response was bought without a completion window. */
+  window: UsedWindow | undefined;
+}
 
 export interface EndOptions {
   /** The upstream model that was the first choice, when another one has answered. */

@@ -6,6 +6,7 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { type WebhookKeys, webhookKeysOf } from '../../src/redis/keys.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
+import type { UsageSpent } from '../../src/run/record.ts';
 import { usageBookingOf } from '../../src/run/spent.ts';
 import { usageKey } from '../../src/usage/keys.ts';
 import type { PriceList } from '../../src/usage/price.ts';
@@ -20,6 +21,8 @@ export interface EstimatesOptions {
   prefix: string;
   upstream: { withHeaders(headers: UpstreamHeaders): Pick<Upstream, 'retrieve'> };
   prices: PriceList;
+  /** Called when the upstream has reported a usage that was estimated. */
+  onSpent: (spent: UsageSpent) => void;
 }
 
 const MINUTE_MS = 60_000;
@@ -101,15 +104,17 @@ function estimateFrom(responseId: string, text: string): OpenEstimate {
 }
 
 async function look(estimate: OpenEstimate, queue: ModelQueue, options: EstimatesOptions): Promise<void> {
-  const { redis, prefix, prices, upstream } = options;
+  const { redis, prefix, prices, upstream, onSpent } = options;
   const { responseId, since, job, tenant, headers, discount } = estimate;
   const { estimates, estimatesDue, run } = queue.keys;
-  const settle = async (real: string): Promise<void> => {
+  /** Resolves to false if another worker has ended the estimate before. */
+  const settle = async (real: string): Promise<boolean> => {
     const usage = usageKey(prefix, queue.model, utcDay(serverTime(redis)));
-    await settleEstimate.run(redis, {
+    const answer = await settleEstimate.run(redis, {
       keys: { run: run(job), usage, estimates, estimatesDue },
       args: { response: responseId, real },
     });
+    return answer === 1;
   };
   let response: UpstreamResponse | undefined;
   let isMissing = false;
@@ -123,10 +128,17 @@ async function look(estimate: OpenEstimate, queue: ModelQueue, options: Estimate
   const isEnded = response !== undefined && hasEnded(response);
   if (response !== undefined && isEnded) {
     const spent = spentOn(response, { prices, discount });
-    if (spent.usage !== null)
-      return settle(usageBookingOf(spent, { id: job, tenant, now: serverTime(redis) }));
+    const { usage } = spent;
+    if (usage !== null) {
+      const isFirst = await settle(usageBookingOf(spent, { id: job, tenant, now: serverTime(redis) }));
+      if (isFirst) onSpent({ ...spent, usage });
+      return;
+    }
   }
-  if (ageMs > (isEnded || isMissing ? GIVE_UP_ENDED_MS : GIVE_UP_MS)) return settle('');
+  if (ageMs > (isEnded || isMissing ? GIVE_UP_ENDED_MS : GIVE_UP_MS)) {
+    await settle('');
+    return;
+  }
   // An estimate that another worker has settled is not added again.
   const pauseMs = Math.min(Math.max(ageMs, FIRST_PAUSE_MS), HOUR_MS);
   await redis.zadd(estimatesDue, 'XX', serverTime(redis) + pauseMs, responseId);

@@ -1,43 +1,62 @@
 import { Gauge, type Registry } from 'prom-client';
 import { upstreamModelsOf } from '../../src/config/file.ts';
 import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../../src/fair-queue/board-limits.ts';
+import type { MemoryUse } from '../../src/model-queue/redis-memory.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
 import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /**
- * registerQuotaGauges registers the gauges of values that all workers share. The values are read at each
- * scrape. Every worker reports the same values, so a query should use one worker or take the maximum.
- * @param look reads the state of all models from Redis; resolves to undefined while Redis cannot be read. The
+ * SharedReads read from Redis what all workers share. Each resolves to undefined while Redis cannot be read; its
  * gauges then have no values.
  */
-export function registerQuotaGauges(
-  registry: Registry,
-  look: () => Promise<ModelsSnapshot | undefined>,
-): void {
-  const gauge = (
-    name: string,
-    help: string,
-    labelNames: string[],
-    samples: (reading: ModelsSnapshot) => Sample[],
-  ): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      async collect() {
-        const reading = await look();
-        this.reset();
-        for (const [labels, value] of reading === undefined ? [] : samples(reading)) this.set(labels, value);
-      },
-    });
-  };
+export interface SharedReads {
+  models: () => Promise<ModelsSnapshot | undefined>;
+  memory: () => Promise<MemoryUse | undefined>;
+  /** What is left of today's budget of each tenant that has one, in US dollars. */
+  budgets: () => Promise<ReadonlyMap<string, number> | undefined>;
+}
+
+/**
+ * registerSharedGauges registers the gauges of values that all workers share. The values are read at each
+ * scrape. Every worker reports the same values, so a query should use one worker or take the maximum.
+ */
+export function registerSharedGauges(registry: Registry, { models, memory, budgets }: SharedReads): void {
+  const gaugeOf =
+    <Reading>(look: () => Promise<Reading | undefined>) =>
+    (name: string, help: string, labelNames: string[], samples: (reading: Reading) => Sample[]): void => {
+      new Gauge({
+        name,
+        help,
+        labelNames,
+        registers: [registry],
+        async collect() {
+          const reading = await look();
+          this.reset();
+          // A gauge without labels would tell 0 after the reset.
+          if (reading === undefined) return this.remove();
+          for (const [labels, value] of samples(reading)) this.set(labels, value);
+        },
+      });
+    };
+  const gauge = gaugeOf(models);
   const perQuota = (value: (quota: QuotaSnapshot) => number) => (reading: ModelsSnapshot) =>
     [...reading.quotas].map(([name, quota]): Sample => [{ upstream_model: name }, value(quota)]);
 
   gauge('o3q_waiting_jobs', 'Jobs in the fair queue of a model, of all workers', ['model'], ({ models }) =>
     models.map(({ model, waiting }): Sample => [{ model }, waiting]),
+  );
+  gauge(
+    'o3q_runnable_jobs',
+    'Waiting jobs of a model that no limit holds, so that they would start if there were workers enough',
+    ['model'],
+    ({ models }) => models.map(({ model, runnable }): Sample => [{ model }, runnable.runnable]),
+  );
+  gauge(
+    'o3q_oldest_waiting_seconds',
+    'How long ago the oldest waiting job of a model was enqueued; 0: no job waits',
+    ['model'],
+    ({ models }) => models.map(({ model, oldestWaitingMs }): Sample => [{ model }, oldestWaitingMs / 1000]),
   );
   gauge('o3q_workers', 'Living workers that take the jobs of a model', ['model'], ({ models }) =>
     models.map(({ model, workers }): Sample => [{ model }, workers.count]),
@@ -98,6 +117,22 @@ export function registerQuotaGauges(
         }),
       ),
   );
+  gaugeOf(budgets)(
+    'o3q_budget_remaining_usd',
+    'What is left of the daily budget of a tenant, less what running jobs have reserved, in US dollars',
+    ['tenant'],
+    (left) => [...left].map(([tenant, usd]): Sample => [{ tenant }, usd]),
+  );
+  const ofMemory = gaugeOf(memory);
+  ofMemory(
+    'o3q_redis_used_memory_bytes',
+    'Memory that Redis uses; in a cluster, the fullest master',
+    [],
+    ({ used }) => [[{}, used]],
+  );
+  ofMemory('o3q_redis_max_memory_bytes', 'maxmemory of that Redis; 0 without a limit', [], ({ most }) => [
+    [{}, most],
+  ]);
 }
 
 type Sample = [labels: Record<string, string>, value: number];

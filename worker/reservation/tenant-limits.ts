@@ -41,6 +41,11 @@ export interface TenantReservation {
 export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
+   * Returns what is left of today's budget of each tenant that has one, in US dollars: less than 0 when answers
+   * have cost more than expected.
+   */
+  budgetsLeft(): Promise<ReadonlyMap<string, number>>;
+  /**
    * Reserves what jobs of one tenant need of the tenant's limits. It takes the jobs in their order, and stops
    * at the first job for which there is not enough.
    * @param options.dry reserves nothing, and returns what would be reserved. It may use the spending that the
@@ -120,6 +125,20 @@ export function createTenantLimits({
     isLimited(tenant) {
       const limits = limitsOf(tenant);
       return limits?.maxInFlight !== undefined || limits?.dailyBudgetUsd !== undefined;
+    },
+
+    async budgetsLeft() {
+      const budgets = Object.entries(settings.tenants).map(async ([tenant, { dailyBudgetUsd: usd }]) => {
+        if (usd === undefined || isSimulated()) return [tenant, usd] as const;
+        const { reservedNano } = await tenantQuotas.reserve(tenant, [], {
+          maxInFlight: undefined,
+          dry: true,
+        });
+        return [tenant, usd - (reservedNano + (await usage.spentToday(tenant))) / NANO_PER_DOLLAR] as const;
+      });
+      return new Map(
+        (await Promise.all(budgets)).filter((left): left is [string, number] => left[1] !== undefined),
+      );
     },
 
     async reserve(tenant, jobs, { dry = false } = {}) {

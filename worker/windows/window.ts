@@ -49,21 +49,26 @@ export function isTooLate({ lateAt, now }: { lateAt: number; now: number }): boo
   return now >= lateAt - TOO_LATE_MS;
 }
 
+/** UsedWindow is the window in which an answer was bought, and whether the answer came before its end. */
+export interface UsedWindow {
+  readonly name: DiscountedWindow;
+  readonly isMet: boolean;
+}
+
 /**
- * missedWindow returns the window that an answer has missed; undefined: it came within its window, or had none
- * that this queue knows. The upstream's own times count, where it reports them: a lookup may find an end
- * minutes later.
+ * usedWindow returns the window of an answer; undefined: it had none that this queue knows. The upstream's own
+ * times count, where it reports them: a lookup may find an end minutes later.
  * @param tookMs how long the response took, as far as this worker knows, in milliseconds.
  */
-export function missedWindow(
+export function usedWindow(
   { created_at: from, completed_at: to }: UpstreamResponse,
   window: AttemptWindow | undefined,
   tookMs: number,
-): DiscountedWindow | undefined {
+): UsedWindow | undefined {
   const name = windowNamed(window?.name);
   if (name === undefined || name === 'soonest') return undefined;
   const isTimed = typeof from === 'number' && typeof to === 'number';
-  return (isTimed ? (to - from) * 1000 : tookMs) > WINDOW_MS[name] ? name : undefined;
+  return { name, isMet: (isTimed ? (to - from) * 1000 : tookMs) <= WINDOW_MS[name] };
 }
 
 /**

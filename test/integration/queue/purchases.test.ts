@@ -1,5 +1,5 @@
 import { LockLostError } from '../../../src/run/purchase-hold.ts';
-import type { Bought } from '../../../src/run/writer.ts';
+import type { Bought } from '../../../src/run/record.ts';
 import { useRecordWorld } from '../../support/worlds/record-world.ts';
 
 /** Tests who may write what of a purchase in each of its states. */

@@ -1,6 +1,7 @@
 import { RetryableError } from '../../../src/errors/failure.ts';
 import { webhookKeysOf } from '../../../src/redis/keys.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
+import type { UsageSpent } from '../../../src/run/record.ts';
 import type { Spent } from '../../../src/run/spent.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';
@@ -33,6 +34,11 @@ describe('an estimate', () => {
   const COST = { nano: COST_NANO, listNano: COST_NANO, isEstimated: false };
 
   const totals = async () => (await world.queue.usage(RANGE)).total;
+  /** The output tokens of the responses that the drains have counted for the metrics. */
+  let counted: number[] = [];
+  beforeEach(() => {
+    counted = [];
+  });
   /** Makes every estimate due, and runs the drain against an upstream that answers so. */
   async function drain(answer: UpstreamResponse | Error, { due = true } = {}): Promise<string[]> {
     const { redis, o3 } = world;
@@ -45,7 +51,14 @@ describe('an estimate', () => {
       return answer;
     };
     const upstream = { withHeaders: () => ({ retrieve }) };
-    await drainEstimates(o3, { redis, prefix: 'o3q', upstream, prices: createPriceList({ prices: {} }) });
+    const onSpent = ({ usage }: UsageSpent): void => void counted.push(usage.output_tokens);
+    await drainEstimates(o3, {
+      redis,
+      prefix: 'o3q',
+      upstream,
+      prices: createPriceList({ prices: {} }),
+      onSpent,
+    });
     return asked;
   }
   const isKept = async (id = 'resp_1') => (await world.redis.hexists(world.o3.keys.estimates, id)) === 1;
@@ -63,6 +76,7 @@ describe('an estimate', () => {
     // Two workers at once.
     await Promise.all([drain(told), drain(told)]);
     await drain(told);
+    expect(counted).toEqual([20]);
     const corrected = {
       ...{ requests: 1, input_tokens: 10, output_tokens: 20, cost_usd: COST_NANO / 1e9 },
       ...{ estimated_requests: 0, estimated_usd: 0, unpriced_requests: 0 },

@@ -122,6 +122,7 @@ export function attemptOf(
       failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
+    onFirstToken: () => {},
     onPurchase: (event) => void purchases.push(event),
   };
   const run = (data: unknown = DATA) =>

@@ -26,6 +26,7 @@ const ORDER: Record<string, readonly string[]> = {
     'job',
     'responses',
     'redis',
+    'metrics',
     'config',
     'usage',
     // The one place that knows the year 2039: the scripts need it, and it belongs to the fair queue.

@@ -6,7 +6,7 @@ import {
   bodyInWindow,
   buysAgainAt,
   isTooLate,
-  missedWindow,
+  usedWindow,
   windowOf,
 } from '../../../worker/windows/window.ts';
 
@@ -142,12 +142,19 @@ describe('a late answer', () => {
   });
 
   it.each([
-    ['by the times of the upstream', { created_at: 0, completed_at: 7201 }, '2h', 0, '2h'],
-    ['not by when the worker has found the end', { created_at: 0, completed_at: 7200 }, '2h', 9e6, undefined],
-    ['by when the worker has found the end, if the upstream names no time', {}, '2h', 7_200_001, '2h'],
-    ['not within a longer window', { created_at: 0, completed_at: 7201 }, '8h', 0, undefined],
-    ['never in a window of unknown length', { created_at: 0, completed_at: 1e6 }, '24h', 0, undefined],
-  ] as const)('misses its window %s', (_, times, name, tookMs, expected) => {
-    expect(missedWindow({ id: 'resp_1', ...times }, { name, isCallers: true }, tookMs)).toBe(expected);
+    ['by the times of the upstream', { created_at: 0, completed_at: 7201 }, '2h', 0, false],
+    ['not by when the worker has found the end', { created_at: 0, completed_at: 7200 }, '2h', 9e6, true],
+    ['by when the worker has found the end, if the upstream names no time', {}, '2h', 7_200_001, false],
+    ['not within a longer window', { created_at: 0, completed_at: 7201 }, '8h', 0, true],
+  ] as const)('misses its window %s', (_, times, name, tookMs, isMet) => {
+    expect(usedWindow({ id: 'resp_1', ...times }, { name, isCallers: true }, tookMs)).toEqual({
+      name,
+      isMet,
+    });
+  });
+
+  it('of a window of unknown length misses none', () => {
+    const late = { id: 'resp_1', created_at: 0, completed_at: 1e6 };
+    expect(usedWindow(late, { name: '24h', isCallers: true }, 0)).toBeUndefined();
   });
 });
