@@ -16,6 +16,8 @@ import { VARIANTS } from './failover/variants.ts';
 import { runBodies } from './fairness/bodies.ts';
 import { runFairness } from './fairness/fairness.ts';
 import { FULL_GREEDY, runGreedy } from './fairness/greedy.ts';
+import { STORM_NAMES } from './fairness/storm-kinds.ts';
+import { runStorms } from './fairness/storms.ts';
 import { createProgressLine, createStage, type Stage } from './fleet/stage.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
@@ -101,6 +103,14 @@ command(
   'bodies',
   'nine tenants with small questions beside one that sends bodies of 10 MB as fast as it can',
 ).action((options: Common) => play(options, runBodies));
+command('storms', 'a tenant with small questions beside one that does one of eleven things without end')
+  .addOption(new Option('--only <storms...>', 'only these storms').choices(STORM_NAMES))
+  .option('--jobs <number>', 'how many jobs are listed, and acted on', wholeNumber, 20_000)
+  .option('--seconds <number>', 'how long each storm is measured', wholeNumber, 10)
+  .action(
+    ({ only, jobs, seconds, ...options }: Common & { only?: string[]; jobs: number; seconds: number }) =>
+      play(options, (stage) => runStorms(stage, { only, jobs, stormMs: seconds * 1000 })),
+  );
 command('starts', 'how soon a job starts when nothing waits, and when a slot becomes free').action(
   (options: Common) => play(options, runStarts),
 );

@@ -7,6 +7,7 @@ import { type AccessOptions, adminOnly, createAccessControl } from './access/acc
 import { createQueueFor } from './access/caller.ts';
 import { allowOrigins } from './access/cross-origin.ts';
 import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
+import { createHeavyCalls, heavyPages } from './access/heavy-calls.ts';
 import { createKeyring } from './access/keyring.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
@@ -64,6 +65,10 @@ export interface AppOptions {
 }
 
 const JOBS_PATH = '/jobs';
+/** The pages of the console that walk many jobs, or read what many of them have cost. */
+const HEAVY_PAGES = ['jobs', 'selection', 'failures', 'cost', 'audit', 'tenants'].map(
+  (page) => `/console/${page}`,
+);
 
 export interface RoutesOptions extends Omit<AppOptions, 'settings' | 'host'> {
   /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
@@ -128,9 +133,10 @@ export function createApp({ settings, host, ...options }: AppOptions): Express {
   const routes = routesOf({ ...options, basePath, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(settings, keyring, options.draining);
+  const heavy = createHeavyCalls();
   const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
   const mount = (some: readonly Route[]): void =>
-    mountRoutes(app, some, { json, queueFor, openStreams, keepAliveMs: options.keepAliveMs });
+    mountRoutes(app, some, { json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(
@@ -154,6 +160,7 @@ export function createApp({ settings, host, ...options }: AppOptions): Express {
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(BOARD_PATH, createBoard(queue, { basePath, hasLogin: hasKeys }));
+  app.use(HEAVY_PAGES, heavyPages(heavy));
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(basePath));
   app.use(refuseElsewhere(options.upstream));

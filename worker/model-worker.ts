@@ -98,6 +98,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const attempts = createActiveAttempts(() =>
     worker.holdUpTo(options.concurrency + Math.min(attempts.windowed(), options.concurrency)),
   );
+  const held = new Map<string, number>();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const reservations = createReservations({
@@ -171,7 +172,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt, writer.takeBack);
+    const tenant = tenantOf(job);
+    const count = (by: number): void => void held.set(tenant, (held.get(tenant) ?? 0) + by);
+    count(1);
+    return attempts.run(id, attempt, writer.takeBack).finally(() => count(-1));
   };
 
   /**
@@ -225,6 +229,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
+  const fetchedOf = (tenant?: string): number =>
+    worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length;
   const dispatcher = startDispatcher({
     ...{ settings, queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
@@ -232,9 +238,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     room: () =>
       attempts.isStopRequested() ? 0 : worker.concurrency - attempts.ids().length - worker.fetched().length,
     windowedRoom: () => options.concurrency - attempts.windowed(),
-    unsent: (tenant) =>
-      reservations.unsent(tenant) +
-      worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
+    held: (tenant) => (held.get(tenant) ?? 0) + fetchedOf(tenant),
+    unsent: (tenant) => reservations.unsent(tenant) + fetchedOf(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   listenForWatchers(subscriber, keys, attempts, onError);

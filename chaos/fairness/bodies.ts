@@ -3,7 +3,6 @@ import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import type { JobView } from '../../src/job/view.ts';
-import { connectRedis } from '../../src/redis/connection.ts';
 import { createStallMeter } from '../callers/stall-meter.ts';
 import { findViolations } from '../evidence/checks.ts';
 import { purchaseRequirement } from '../evidence/purchases.ts';
@@ -12,8 +11,9 @@ import { residentBytes } from '../fleet/child.ts';
 import { keyOf } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Stage } from '../fleet/stage.ts';
-import { becomes, onTime, percentile } from '../fleet/timing.ts';
+import { becomes, onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
+import { countIn, countsText, latencyText, megabytes, peakMemory, watchRedis } from './vital-signs.ts';
 
 const MB = 1024 ** 2;
 const STORMER = 'storm';
@@ -25,7 +25,6 @@ const PHASE_MS = 20_000;
 const CONNECTIONS = 8;
 const BODY_MB = 10;
 const DELAY_MS = 3_600_000;
-const LOOK_EVERY_MS = 100;
 const RETRY_MS = 200;
 const LIMIT_MS = 120_000;
 
@@ -57,7 +56,7 @@ async function bodies(world: World): Promise<Findings> {
       const answer = await post(world, tenant, body);
       latencies.push(performance.now() - startedAt);
       if (answer.status === 202) history.accepted(answer.body as JobView);
-      else count(refused, answer.body);
+      else countIn(refused, codeIn(answer.body));
     };
     await onTime(times, ask, signal);
     return latencies;
@@ -69,7 +68,7 @@ async function bodies(world: World): Promise<Findings> {
   progress(`the same beside bodies of ${BODY_MB} MB`);
   const ended = new AbortController();
   const meter = createStallMeter([fleet.producerUrl]);
-  const redisAnswers = pingUntil(fleet.redis.url, ended.signal);
+  const redisAnswers = watchRedis(fleet.redis.url, ended.signal);
   const storm = stormUntil(world, ended.signal);
   // A failure is thrown where the storm is waited for. Unhandled, it would leave the processes of the fleet.
   storm.catch(() => {});
@@ -85,10 +84,10 @@ async function bodies(world: World): Promise<Findings> {
       figure('accepting a small question alone: p50, p99, longest', latencyText(alone)),
       figure('the same beside the storm', latencyText(beside)),
       ...stalls,
-      figure('the same of Redis', latencyText(await redisAnswers)),
+      figure('the same of Redis', latencyText((await redisAnswers).pings)),
       figure(
         'memory of the producer: before, and the most in the storm',
-        [before, await peak].map((bytes) => `${((bytes ?? Number.NaN) / MB).toFixed(0)} MB`).join(', '),
+        [before, await peak].map(megabytes).join(', '),
       ),
       figure(`bodies of ${BODY_MB} MB that were accepted in ${PHASE_MS / 1000} s`, accepted),
       figure('their refusals, by code', countsText(refusals)),
@@ -127,7 +126,7 @@ async function stormUntil(world: World, ended: AbortSignal): Promise<Storm> {
         if (!isThere) storm.lost += 1;
         continue;
       }
-      count(storm.refusals, answer.body);
+      countIn(storm.refusals, codeIn(answer.body));
       if (answer.status !== 503 || answer.retryAfter === null) storm.withoutRetryAfter += 1;
       await sleep(Number(answer.retryAfter) * 1000, ended).catch(() => {});
     }
@@ -169,41 +168,6 @@ async function post(
   };
 }
 
-/** Returns the most resident memory that a process has until the signal aborts, in bytes. */
-async function peakMemory(pid: number, ended: AbortSignal): Promise<number | undefined> {
-  let most: number | undefined;
-  while (!ended.aborted) {
-    const bytes = await residentBytes(pid);
-    if (bytes !== undefined) most = Math.max(bytes, most ?? 0);
-    await sleep(LOOK_EVERY_MS, ended).catch(() => {});
-  }
-  return most;
-}
-
-/** Pings Redis again and again until the signal aborts. @returns the milliseconds of each answer. */
-async function pingUntil(url: string, ended: AbortSignal): Promise<number[]> {
-  const redis = connectRedis(url, 'patient', { onError: () => {} });
-  const times: number[] = [];
-  while (!ended.aborted) {
-    const sentAt = performance.now();
-    await redis.ping();
-    times.push(performance.now() - sentAt);
-    await sleep(LOOK_EVERY_MS, ended).catch(() => {});
-  }
-  redis.disconnect();
-  return times;
-}
-
-function latencyText(latencies: readonly number[]): string {
-  const values = [0.5, 0.99, 1].map((share) => percentile(latencies, share).toFixed(1));
-  return `${values.join(', ')} ms of ${latencies.length}`;
-}
-
-function count(refusals: Map<string, number>, problem: unknown): void {
-  const { code } = problem as { code: string };
-  refusals.set(code, (refusals.get(code) ?? 0) + 1);
-}
-
-function countsText(counts: ReadonlyMap<string, number>): string {
-  return [...counts].map(([code, count]) => `${count} ${code}`).join(', ') || 'none';
+function codeIn(problem: unknown): string {
+  return (problem as { code: string }).code;
 }

@@ -12,7 +12,7 @@ import { isFromAllowedOrigin } from './cross-origin.ts';
 import type { EventTokens } from './event-tokens.ts';
 import type { Keyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
-import { limitRequests } from './request-rate.ts';
+import { limitOpenCalls, limitRequests } from './request-rate.ts';
 import { isLoopback, isOwnHost, isWrite, provenanceOf } from './same-site.ts';
 import { createSessions, type Sessions } from './session.ts';
 
@@ -51,6 +51,7 @@ export function createAccessControl({
   const sessions = createSessions(keyring, basePath);
   access.use(sessionWhereNeeded(sessions), loginRoutes(keyring, sessions, onLogin, logger));
   access.use(authenticate(keyring, eventTokens, sessions, logger), limitRequests(settings));
+  access.use(limitOpenCalls());
   return access;
 }
 

@@ -1,6 +1,7 @@
 import type { Request, RequestHandler } from 'express';
 import { ipKeyGenerator, rateLimit, type ValueDeterminingMiddleware } from 'express-rate-limit';
 import type { Config } from '../../src/config/environment.ts';
+import { type Descriptors, readDescriptors } from '../../src/process/descriptors.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
 import { callerOf } from './caller.ts';
@@ -8,6 +9,12 @@ import { callerOf } from './caller.ts';
 const MINUTE_MS = 60_000;
 const FAILED_LOGINS_PER_MINUTE = 10;
 const WRONG_KEYS_PER_MINUTE = 300;
+/** The most open calls of one key at a producer that may open any number of connections. */
+const MOST_OPEN = 10_000;
+/** The share of the connections that a process may open, which the calls of one key may take. */
+const OPEN_SHARE = 1 / 2;
+/** When to try again, in seconds: one of the calls may have ended by then. */
+const OPEN_RETRY_S = 5;
 
 /**
  * limitRequests limits the requests of each key to this process. The minute of a key begins with its first
@@ -22,6 +29,36 @@ export function limitRequests(settings: Pick<Config, 'http'>): RequestHandler {
     keyGenerator: (_request, response) => callerOf(response)?.tenant ?? '',
     refusal: () => `Expected at most ${perMinute()} requests a minute with this key, got more`,
   });
+}
+
+/**
+ * limitOpenCalls limits the calls of each key that are open at the same time in this process: those that wait
+ * for an answer, read a stream, or still send their body. Without it one key could take every connection
+ * that the process may open, and no other caller could connect.
+ */
+export function limitOpenCalls(most = mostOpenCalls(readDescriptors())): RequestHandler {
+  const open = new Map<string, number>();
+  return (_request, response, next) => {
+    const tenant = callerOf(response)?.tenant ?? '';
+    const count = open.get(tenant) ?? 0;
+    if (count >= most) {
+      throw new HttpProblem(
+        'too_many_requests',
+        `${tenant} has ${count} open calls at this producer, and may have ${most}: calls that wait, read a stream ` +
+          'or send a body. Close some, or wait for fewer jobs at a time',
+        { headers: { 'retry-after': String(OPEN_RETRY_S), 'retry-after-ms': String(OPEN_RETRY_S * 1000) } },
+      );
+    }
+    open.set(tenant, count + 1);
+    response.once('close', () => open.set(tenant, (open.get(tenant) ?? 1) - 1));
+    next();
+  };
+}
+
+/** mostOpenCalls is 10,000, or half of the connections that the process may open if that is fewer. */
+export function mostOpenCalls(descriptors: Descriptors | undefined): number {
+  if (descriptors === undefined) return MOST_OPEN;
+  return Math.min(MOST_OPEN, Math.max(1, Math.floor(descriptors.limit * OPEN_SHARE)));
 }
 
 /**

@@ -1,19 +1,21 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
+import type { HeavyCalls } from '../access/heavy-calls.ts';
 import type { OpenStreams } from '../access/open-streams.ts';
 import { compressed, LEAST_COMPRESSED } from './compression.ts';
 import { HttpProblem } from './http-problem.ts';
 import type { JsonBodies } from './json-body.ts';
 import { addressOf, basePathOf } from './links.ts';
-import type { Reply, Route } from './route.ts';
-import { sendStream } from './stream-reply.ts';
+import type { Reply, Route, RouteInput } from './route.ts';
+import { cutWhenStalled, sendStream } from './stream-reply.ts';
 
 export interface MountOptions {
   /** Reads the bodies of all routes that take JSON. */
   json: JsonBodies;
   queueFor: QueueFor;
   openStreams: OpenStreams;
+  heavy: HeavyCalls;
   /** The time between two keep-alives of a stream, in milliseconds. Default 15,000. */
   keepAliveMs?: number | undefined;
 }
@@ -35,7 +37,10 @@ function bodyParserOf({ rawBodyLimit: limit }: Route, json: JsonBodies): Request
   return json.read;
 }
 
-function handlerOf(route: Route, { json, queueFor, openStreams, keepAliveMs }: MountOptions): RequestHandler {
+function handlerOf(
+  route: Route,
+  { json, queueFor, openStreams, heavy, keepAliveMs }: MountOptions,
+): RequestHandler {
   return async (request, response) => {
     let signal: AbortSignal | undefined;
     const goneSignal = (): AbortSignal => {
@@ -43,7 +48,7 @@ function handlerOf(route: Route, { json, queueFor, openStreams, keepAliveMs }: M
       return signal;
     };
     const { params, query, headers } = request;
-    const reply = await route.handle({
+    const input: RouteInput = {
       params: params as Record<string, string>,
       query,
       headers,
@@ -60,7 +65,10 @@ function handlerOf(route: Route, { json, queueFor, openStreams, keepAliveMs }: M
       openStream: () => openStreams.open(callerOf(response), goneSignal(), () => response.destroy()),
       caller: callerOf(response),
       queue: queueFor(response),
-    });
+    };
+    const reply = await (route.heavy
+      ? heavy.run(response, goneSignal(), () => route.handle(input))
+      : route.handle(input));
     await send(reply, response, keepAliveMs);
   };
 }
@@ -96,6 +104,7 @@ async function send(reply: Reply, response: Response, keepAliveMs: number | unde
 function sendJson(content: string | Buffer, response: Response): void {
   response.setHeader('content-type', 'application/json; charset=utf-8');
   response.setHeader('content-length', Buffer.byteLength(content));
+  if (content.length > response.writableHighWaterMark) cutWhenStalled(response);
   // Node sends a text in one piece with the headers, and bytes in a piece of their own.
   response.end(content);
 }

@@ -65,6 +65,8 @@ export interface Route {
    * gets JSON, of at most `http.maxBodyMb`.
    */
   rawBodyLimit?: string;
+  /** Whether calls of the route take turns with other heavy calls; see `HeavyCalls`. Default false. */
+  heavy?: true;
   /** Whether the route needs no key, even if the instance has keys. Default false. */
   open?: boolean;
   /** The description of the route in the API document. */

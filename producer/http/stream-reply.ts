@@ -7,6 +7,11 @@ import type { ReplyStream } from './route.ts';
  * close a silent connection.
  */
 const KEEP_ALIVE_MS = 15_000;
+/**
+ * How long a reader may take nothing of what is ready for it, in milliseconds. A stalled reader costs the
+ * producer a connection and what it has not read: an answer, or the whole event log of a job.
+ */
+const STALLED_MS = 60_000;
 
 /**
  * sendStream sends a stream as fast as its reader takes it, and resolves at its end. When the chunks fail, it
@@ -16,6 +21,7 @@ export async function sendStream(
   { contentType, chunks, keepAlive }: ReplyStream,
   response: Response,
   keepAliveMs = KEEP_ALIVE_MS,
+  stalledMs = STALLED_MS,
 ): Promise<void> {
   response.set({
     'content-type': contentType,
@@ -35,7 +41,9 @@ export async function sendStream(
       if (gone.signal.aborted) return;
       beat.refresh();
       if (!response.write(chunk)) {
+        cutWhenStalled(response, stalledMs);
         await once(response, 'drain', { signal: gone.signal }).catch(() => {});
+        response.socket?.setTimeout(0);
       }
     }
     response.end();
@@ -45,4 +53,13 @@ export async function sendStream(
   } finally {
     clearInterval(beat);
   }
+}
+
+/**
+ * cutWhenStalled closes the connection when the reader takes nothing for some time. Call it while something
+ * waits to be sent: the timeout of a socket starts anew whenever the system has taken a part of that. Node
+ * closes a connection whose timeout has no listener, and ends the timeout itself after a whole answer.
+ */
+export function cutWhenStalled(response: Response, stalledMs = STALLED_MS): void {
+  response.socket?.setTimeout(stalledMs);
 }

@@ -49,6 +49,7 @@ function selectionRoute(kind: ActionKind): Route {
   return {
     method: 'post',
     path: `/jobs/${kind}`,
+    heavy: true,
     operation: selectJobs(kind),
     async handle({ queue, caller, query, body }) {
       checkedInput('query', query, noQuery);

@@ -25,6 +25,7 @@ export function auditRoute(): Route {
   return {
     method: 'get',
     path: '/audit',
+    heavy: true,
     operation: listAudit,
     async handle({ queue, query }) {
       return { status: 200, body: await queue.audit(checkedInput('query', query, routeQuery)) };

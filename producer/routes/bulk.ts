@@ -15,6 +15,7 @@ export function bulkRoute(): Route {
   return {
     method: 'post',
     path: '/jobs/bulk',
+    heavy: true,
     operation: enqueueBulk,
     async handle({ queue, query, body }) {
       checkedInput('query', query, noQuery);

@@ -79,6 +79,7 @@ export function jobRoutes(draining: AbortSignal, countTokens: TokenCounter): Rou
       method: 'get',
       path: '/jobs',
       operation: operations.listJobs,
+      heavy: true,
       async handle({ queue, caller, query }) {
         const filter = jobQueryFrom(query);
         refuseOthersJobs(caller, filter.tenant);

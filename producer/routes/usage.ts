@@ -6,6 +6,7 @@ export function usageRoute(): Route {
   return {
     method: 'get',
     path: '/usage',
+    heavy: true,
     operation: getUsage,
     async handle({ queue, query }) {
       return { status: 200, body: await queue.usage(checkedInput('query', query, usageQuery)) };

@@ -18,7 +18,10 @@ import { actionKeysOf } from './keys.ts';
 import { isSelected } from './selection.ts';
 import { type ActionAccess, FAILED, finishAction, readAction, type StoredAction } from './store.ts';
 
-/** How many jobs of one action are touched in a second, at most: about a tenth of what Redis can do. */
+/**
+ * How many jobs the actions of one process touch in a second together, at most: about a tenth of what Redis can
+ * do. The actions that this process drives share them evenly.
+ */
 export const JOBS_PER_SECOND = 500;
 /**
  * How long a process is lent an action, and how often it renews that (ms). Until then a wish to stop waits.
@@ -62,7 +65,7 @@ export function createActionRunner(
     if (driven.has(id) || signal.aborted) return;
     driven.add(id);
     try {
-      const ended = await driveAction(access, id, jobsPerSecond, signal);
+      const ended = await driveAction(access, id, () => jobsPerSecond / driven.size, signal);
       if (ended !== undefined && (await finishAction(access, id, ended.status)))
         onEnd(ended.action, ended.status);
     } finally {
@@ -96,7 +99,7 @@ export function createActionRunner(
 async function driveAction(
   access: ActionAccess,
   id: string,
-  jobsPerSecond: number,
+  jobsPerSecond: () => number,
   signal: AbortSignal,
 ): Promise<{ action: StoredAction; status: 'done' | 'stopped' } | undefined> {
   const action = await readAction(access, id);
@@ -126,7 +129,7 @@ async function drivePart(
   access: ActionAccess,
   action: StoredAction,
   queue: ModelQueue,
-  jobsPerSecond: number,
+  jobsPerSecond: () => number,
   signal: AbortSignal,
 ): Promise<'ended' | 'left' | 'stopped'> {
   const { redis } = access;
@@ -164,7 +167,8 @@ async function drivePart(
       }
       const answer = await touch(step, entry);
       if (answer === 'fenced') return 'left';
-      nextAt = Math.max(nextAt + 1000 / jobsPerSecond, performance.now() - 1000 / jobsPerSecond);
+      const everyMs = 1000 / jobsPerSecond();
+      nextAt = Math.max(nextAt + everyMs, performance.now() - everyMs);
       if (nextAt > performance.now() + 2) await sleep(nextAt - performance.now());
     }
   }

@@ -146,11 +146,15 @@ const tenantSchema = strictObject({
     .optional()
     .describe(
       'MB that the jobs of this tenant may keep in Redis: requests, results and streamed text, and 2 KB for ' +
-        'each job. At the limit no new job is accepted; those that run are finished. Default: no limit.',
+        "each job. At the limit no new job is accepted; those that run are finished. Default: half of Redis' " +
+        'maxmemory, if it has one; for admin no limit.',
     ),
   maxStreams: positiveInt
     .optional()
-    .describe('Event streams that one producer process keeps open at the same time. Default: no limit.'),
+    .describe(
+      'Event streams that one producer process keeps open at the same time. Default: as many as open calls, ' +
+        '10,000 of each key, or half of the connections that the process may open if that is fewer.',
+    ),
   onBudgetExhausted: z
     .enum(['wait', 'refuse'])
     .default('wait')

@@ -22,6 +22,7 @@ import { viewFrom } from '../model-queue/job-view.ts';
 import { LARGE_BYTES } from '../model-queue/large-connection.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
+import type { ScriptValue } from '../redis/script.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { questionPreview } from '../responses/question.ts';
 import { runRecordFrom } from '../run/record.ts';
@@ -170,4 +171,26 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     run: runRecordFrom([]),
     now: createdAt,
   });
+}
+
+/** fieldsOf returns the fields of a job in the order in which `storeJobsScript` takes them. */
+export function fieldsOf({
+  id,
+  key,
+  createdAt,
+  delayMs,
+  name,
+  data,
+  json,
+  options,
+}: WrittenJob): ScriptValue[] {
+  return [
+    ...[id, name, json, JSON.stringify(options)],
+    ...[createdAt, options.delay ?? 0, options.priority ?? 0],
+    data.deadline === undefined ? '' : Date.parse(data.deadline),
+    // A delayed job enters the fair queue when it is due.
+    delayMs > 0 ? createdAt + delayMs : '',
+    key === undefined ? '' : '1',
+    options.terms ?? '',
+  ];
 }

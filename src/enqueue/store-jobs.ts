@@ -5,16 +5,21 @@ import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
-import { limitRefusal, limitsOf, readTenantUse, type TenantUse } from '../job-store/tenant-limits.ts';
+import {
+  limitRefusal,
+  readTenantUse,
+  type StorageLimits,
+  storageLimitsOf,
+  type TenantUse,
+} from '../job-store/tenant-limits.ts';
 import { claimIdempotencyKeys, type StoreAnswer, storeJobsScript } from '../lua/enqueue/enqueue.ts';
 import { LARGE_BYTES } from '../model-queue/large-connection.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
-import type { ScriptValue } from '../redis/script.ts';
 import type { JobKey } from './idempotency.ts';
-import { viewOfNewJob, type WrittenJob } from './new-job.ts';
+import { fieldsOf, viewOfNewJob, type WrittenJob } from './new-job.ts';
 
 /** EnqueueOutcome is the outcome of one request. */
 export type EnqueueOutcome = BulkOutcome<QueueError>;
@@ -36,6 +41,8 @@ const CLAIM_MS = 10_000;
 const MOST_TRIES = 3;
 /** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
 const AT_ONCE = 100;
+const NOTHING: TenantUse = { waiting: 0, bytes: 0 };
+
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
  * job with a key is computed from the key. So of twenty simultaneous calls only one stores the job, and the
@@ -195,9 +202,14 @@ async function storeInQueues(access: QueueAccess, wanted: readonly WrittenJob[])
   const queues = [...new Set(wanted.map(({ queue }) => queue))];
   const answers = queues.map(async (queue) => {
     const mine = wanted.filter((job) => job.queue === queue);
-    const elsewhere = await useElsewhere(access, queue, tenantOf(mine[0]));
-    const chunks = chunksOf(mine).map((chunk) => storeChunk(access, queue, chunk, elsewhere));
-    return (await Promise.all(chunks)).flat();
+    const tenant = tenantOf(mine[0]);
+    const limits = await storageLimitsOf(access.models, tenant, access.memory);
+    const elsewhere = limits === undefined ? NOTHING : await useElsewhere(access, queue, tenant);
+    const notStored: NotStored[] = [];
+    // One after the other: between two of them Redis serves the calls of others.
+    for (const chunk of chunksOf(mine))
+      notStored.push(...(await storeChunk(access, queue, chunk, limits, elsewhere)));
+    return notStored;
   });
   return (await Promise.all(answers)).flat();
 }
@@ -228,8 +240,7 @@ function tenantOf(job: WrittenJob | undefined): string {
  * itself reads it.
  */
 async function useElsewhere(access: QueueAccess, queue: ModelQueue, tenant: string): Promise<TenantUse> {
-  const isNeeded = needsClaims(access) && limitsOf(access.models, tenant) !== undefined;
-  if (!isNeeded) return { waiting: 0, bytes: 0 };
+  if (!needsClaims(access)) return NOTHING;
   const others = [...access.queues.values()].filter((other) => other !== queue);
   return readTenantUse(access.redis, others, tenant);
 }
@@ -238,12 +249,12 @@ async function storeChunk(
   access: QueueAccess,
   queue: ModelQueue,
   jobs: readonly WrittenJob[],
+  limits: StorageLimits | undefined,
   elsewhere: TenantUse,
 ): Promise<NotStored[]> {
-  const { redis, queues, models } = access;
+  const { redis, queues } = access;
   const { keys } = queue;
   const tenant = tenantOf(jobs[0]);
-  const limits = limitsOf(models, tenant);
   const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
   // A job that is due later needs no signal: until then each dispatcher looks by itself.
   const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
@@ -280,17 +291,4 @@ async function storeChunk(
     const at = queues.get(answer[1]);
     return at === undefined ? [] : [{ job, stored: storedJob(at, answer[2]) }];
   });
-}
-
-/** fieldsOf returns the fields of a job in the order in which `storeJobsScript` takes them. */
-function fieldsOf({ id, key, createdAt, delayMs, name, data, json, options }: WrittenJob): ScriptValue[] {
-  return [
-    ...[id, name, json, JSON.stringify(options)],
-    ...[createdAt, options.delay ?? 0, options.priority ?? 0],
-    data.deadline === undefined ? '' : Date.parse(data.deadline),
-    // A delayed job enters the fair queue when it is due.
-    delayMs > 0 ? createdAt + delayMs : '',
-    key === undefined ? '' : '1',
-    options.terms ?? '',
-  ];
 }

@@ -106,8 +106,10 @@ export interface FairQueue {
    * the first job of each of up to eight further tenants: such a job may start before jobs that are too large
    * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
    * whose job a BullMQ client has removed.
+   *
+   * @param passed how many jobs at the head of a tenant's queue are left out, by tenant. Default: none.
    */
-  next(most: number): Promise<QueueLook>;
+  next(most: number, passed?: Readonly<Record<string, number>>): Promise<QueueLook>;
   /**
    * start starts jobs that have a reservation, as many as Bull Board allows. `reservedModel` is the upstream
    * model whose quota is reserved.
@@ -145,10 +147,20 @@ export function createFairQueue(
   const weightOf = (tenant: string): number =>
     Object.hasOwn(settings.tenants, tenant) ? (settings.tenants[tenant]?.weight ?? 1) : 1;
   const { scriptKeys } = keys;
-  const dispatch: FairQueue['startThenNext'] = async (reserved, most) => {
+  const dispatch = async (
+    reserved: readonly ReservedJob[],
+    most: number,
+    passed: Readonly<Record<string, number>> = {},
+  ) => {
     const reply = await dispatchFairQueue.run(redis, {
       keys: scriptKeys,
-      args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights: weights() },
+      args: {
+        most,
+        jobPrefix: keys.job(''),
+        runPrefix: keys.run(''),
+        weights: weights(),
+        passed: JSON.stringify(passed),
+      },
       rest: reserved.flatMap(
         ({
           id,
@@ -197,13 +209,13 @@ export function createFairQueue(
       });
       return answer as GiveBackAnswer;
     },
-    async next(most) {
-      const { look } = await dispatch([], most);
+    async next(most, passed) {
+      const { look } = await dispatch([], most, passed);
       if (look === undefined) throw new Error(`expected to look at jobs, not at ${most}`);
       return look;
     },
     start: async (jobs) => (jobs.length === 0 ? [] : (await dispatch(jobs, 0)).started),
-    startThenNext: dispatch,
+    startThenNext: (jobs, most) => dispatch(jobs, most),
     async pauseTenant(tenant, untilMs, reason) {
       await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },

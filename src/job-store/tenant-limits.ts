@@ -1,7 +1,9 @@
+import { ADMIN } from '../config/api-keys.ts';
 import type { Models } from '../config/file.ts';
 import { QueueError } from '../errors/problem.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
+import type { MemoryUse } from '../model-queue/redis-memory.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
 /** TenantUse is what a tenant has stored: jobs that have not ended, and the bytes of all its jobs. */
@@ -17,12 +19,34 @@ export interface StorageLimits {
 }
 
 const BYTES_PER_MB = 1024 ** 2;
+/**
+ * The share of Redis' memory that the jobs of one tenant may keep if the configuration does not say. From 90 %
+ * on no tenant can enqueue, so that a runaway script would stop all of them.
+ */
+const DEFAULT_SHARE = 0.5;
 /** When to try again, in milliseconds: one of the tenant's jobs may have ended by then. */
 const WAITING_RETRY_MS = 10_000;
 /** When to try again, in milliseconds. Retention makes room every ten minutes, a deletion at once. */
 const STORED_RETRY_MS = 60_000;
 
-/** limitsOf returns what a tenant may store; undefined: the tenant has no such limit. */
+/**
+ * storageLimitsOf returns what a tenant may store: what the configuration says, and in place of a missing
+ * `maxStoredMb` half of Redis' memory. Without `maxmemory`, and for admin, there is no such default.
+ * @param memory says how large Redis is.
+ */
+export async function storageLimitsOf(
+  models: Pick<Models, 'tenants'>,
+  tenant: string,
+  memory: () => Promise<MemoryUse | undefined>,
+): Promise<StorageLimits | undefined> {
+  const own = limitsOf(models, tenant);
+  if (own?.maxBytes !== undefined || tenant === NO_TENANT || tenant === ADMIN) return own;
+  const use = await memory();
+  if (use === undefined) return own;
+  return { maxWaiting: own?.maxWaiting, maxBytes: Math.floor(use.most * DEFAULT_SHARE) };
+}
+
+/** limitsOf returns what the configuration lets a tenant store; undefined: it sets no such limit. */
 export function limitsOf({ tenants }: Pick<Models, 'tenants'>, tenant: string): StorageLimits | undefined {
   if (tenant === NO_TENANT || !Object.hasOwn(tenants, tenant)) return undefined;
   const { maxWaiting, maxStoredMb } = tenants[tenant] ?? {};
@@ -66,7 +90,7 @@ export function limitRefusal(
   return new QueueError(
     'too_much_stored',
     `The jobs of ${tenant} keep ${inMb(used)}, and may keep ${inMb(maxBytes)}: this job does not fit. ` +
-      'Delete finished jobs, send a smaller request, or raise maxStoredMb in o3q.config.json',
+      'Delete finished jobs, send a smaller request, or set a higher maxStoredMb in o3q.config.json',
     { retryAfterMs: STORED_RETRY_MS },
   );
 }

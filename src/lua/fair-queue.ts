@@ -21,7 +21,8 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
  * - pauses whose time is over end, and entries whose job a BullMQ client has removed are removed too.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{for each of starts 1,
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `passed` is JSON by tenant: how many
+ * jobs at the head of its queue the look leaves out. Returns `{for each of starts 1,
  * or 0 when it may not start}`, and after a look also `{jobs that Bull Board allows to start (-1 for any
  * number), ms until it allows more (0: not known), its settings…}, started jobs that no worker has taken yet,
  * ms until the next delayed job is due, the next pause of a tenant ends or the next deadline passes (-1 for
@@ -31,7 +32,7 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 export const dispatchFairQueue = defineScript({
   name: 'fair-queue.dispatch',
   keys: ['marker', 'deadlines', 'events'],
-  args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
+  args: ['most', 'jobPrefix', 'runPrefix', 'weights', 'passed'],
   uses: [fairQueueLibrary, parked, boardLimits],
   rest: 'starts',
   lua: /* lua */ `
@@ -136,10 +137,11 @@ if room < 0 then
 end
 
 local goneCount = 0
+local leftOut = cjson.decode(passed)
 
 -- Returns an iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
-  local offset, chunk, i = 0, {}, 0
+  local offset, chunk, i = tonumber(leftOut[tenant]) or 0, {}, 0
   return function()
     while true do
       if i >= #chunk then

@@ -11,6 +11,7 @@ import type { QuotaSignals } from '../reservation/quota-signals.ts';
 import { reserveAndStart, type Source } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
 import { createWindowChoice } from '../windows/choice.ts';
+import { createPassedOver } from './passed-over.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
 
 export interface DispatcherOptions {
@@ -31,6 +32,8 @@ export interface DispatcherOptions {
    * create request.
    */
   unsent: (tenant?: string) => number;
+  /** Returns how many jobs of a tenant this worker holds. */
+  held: (tenant: string) => number;
   /** Returns the time of Redis, in Unix milliseconds. */
   now: () => number;
   /** See WorkerOptions. */
@@ -68,11 +71,18 @@ const MOST_UNSENT = 64;
  */
 const TIMES_LEFT = 3;
 /**
+ * The same for the jobs that a worker holds, which may run for an hour: one tenant alone gets 1,938 of 2,000
+ * slots, and the job of another tenant starts at once in one of the others.
+ */
+const SLOTS_TIMES_LEFT = 31;
+/** How soon a dispatcher looks again while the tenants of the next jobs have their shares, in milliseconds. */
+const SHARES_MS = 200;
+/**
  * The least number of jobs that a dispatcher reads, so that it can choose a probe among them even when it has
  * little room.
  */
 const PROBE_CHOICE = 8;
-/** How many jobs a dispatcher reads while those that need a completion window are passed over. */
+/** How many jobs a look reads while those that need a completion window are passed over. */
 const MOST_PASSED = 256;
 const WINDOWS_FULL: QuotaWait = { reason: 'max_in_flight_windowed', milliseconds: 1000 };
 /** How long to wait until a worker takes the started jobs, in milliseconds. */
@@ -117,6 +127,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   let awaited: readonly Lack[] = [];
   /** Until then no job is started within a completion window, because all places for those are taken. */
   let windowsFullUntil = Number.NEGATIVE_INFINITY;
+  const passedOver = createPassedOver();
   const hear = (lack: Lack): void => {
     if (lack === 'quota') windowsFullUntil = Number.NEGATIVE_INFINITY;
     heard.add(lack);
@@ -142,7 +153,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
     const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
-    const look = latest ?? (await fairQueue.next(isPassing ? MOST_PASSED : Math.max(PROBE_CHOICE, most)));
+    const passed = isPassing ? passedOver.counts() : {};
+    const look =
+      latest ?? (await fairQueue.next(isPassing ? MOST_PASSED : Math.max(PROBE_CHOICE, most), passed));
     latest = undefined;
     const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll } = look;
     const needsNoWindow = ({ options: { need } }: NextJob): boolean =>
@@ -157,7 +170,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       const ms = Math.min(lookedAt + nextInMs - performance.now(), mostMs);
       return { lacks: ['jobs'] as const, ms: Math.max(0, ms) };
     };
-    if (jobs.length === 0 && look.jobs.length > 0) {
+    const looksOn = isPassing && passedOver.note(look, (job) => !needsNoWindow(job));
+    if (jobs.length === 0 && (look.jobs.length > 0 || Object.keys(passed).length > 0)) {
+      if (looksOn) return undefined;
       if (options.windowedRoom() <= 0) reporter.noWorker(first);
       else reporter.moved(first, WINDOWS_FULL, board.limits);
       return { lacks: ['quota', 'jobs'], ms: LOOK_AGAIN_MS };
@@ -171,8 +186,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : LOOK_AGAIN_MS };
     }
-    const startable = withinShares(jobs, left, (tenant) => options.unsent(tenant) + untaken);
-    if (startable.length === 0) return { lacks: ['room'], ms: LOOK_AGAIN_MS };
+    const sendable = withinShares(jobs, left, TIMES_LEFT, (tenant) => options.unsent(tenant) + untaken);
+    const startable = withinShares(
+      sendable,
+      room() - untaken,
+      SLOTS_TIMES_LEFT,
+      (tenant) => options.held(tenant) + untaken,
+    );
+    if (startable.length === 0) {
+      if (sendable.length > 0) reporter.noWorker(first);
+      return { lacks: ['room'], ms: SHARES_MS };
+    }
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       discounts: queue.config.completionWindows,
@@ -184,7 +208,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
           : Math.max(PROBE_CHOICE, Math.min(AT_ONCE, slots)),
     });
     const { wait } = round;
-    if (isAll && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
+    passedOver.started(round.started);
+    if (isAll && !isPassing && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
     reporter.moved(round.source, wait, board.limits);
     if (wait?.reason === WINDOWS_FULL.reason) {
       // Other jobs may stand behind those that need a window.
@@ -230,21 +255,23 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 }
 
 /**
- * Returns the jobs that leave each tenant its share of the unsent jobs. Jobs without a tenant share nothing:
- * an instance without keys has no tenants.
- * @param unsent returns how many unsent jobs a tenant has. The untaken jobs count for each tenant, because it is
- * not known whose they are.
+ * Returns the jobs that leave other tenants their share of the room. Jobs without a tenant share nothing: an
+ * instance without keys has no tenants.
+ * @param timesLeft how many times as much as it leaves to others a tenant may have.
+ * @param used returns what a tenant has already. Untaken jobs may count for each tenant, because it is not
+ * known whose they are.
  */
 function withinShares(
   jobs: readonly NextJob[],
   room: number,
-  unsent: (tenant: string) => number,
+  timesLeft: number,
+  used: (tenant: string) => number,
 ): readonly NextJob[] {
   let left = room;
   const own = new Map<string, number>();
   return jobs.filter(({ tenant }) => {
-    const held = own.get(tenant) ?? unsent(tenant);
-    const mayStart = left > 0 && (tenant === '' || held < TIMES_LEFT * left);
+    const held = own.get(tenant) ?? used(tenant);
+    const mayStart = left > 0 && (tenant === '' || held < timesLeft * left);
     own.set(tenant, held + (mayStart ? 1 : 0));
     if (mayStart) left -= 1;
     return mayStart;

@@ -1,8 +1,9 @@
 import type { Models } from '../../src/config/file.ts';
-import { limitsOf } from '../../src/job-store/tenant-limits.ts';
+import { limitsOf, storageLimitsOf } from '../../src/job-store/tenant-limits.ts';
 import { deleteExpiredJobs } from '../../src/lua/storage/retention.ts';
 import { dropRemovedJobs } from '../../src/lua/storage/tenant-use.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import { createMemoryLook } from '../../src/model-queue/redis-memory.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
@@ -99,16 +100,22 @@ async function sweep(
 }
 
 /**
- * dropRemoved stops counting jobs of limited tenants that a BullMQ client or Bull Board has removed. A limit
- * bounds how many jobs there are to look at.
+ * dropRemoved stops counting jobs of limited tenants that a BullMQ client or Bull Board has removed. It leaves
+ * tenants alone that the configuration does not limit, until they have used half of what they have by default.
  */
 export async function dropRemoved(
   redis: RedisClient,
   { keys }: ModelQueue,
   tenants: Models['tenants'],
 ): Promise<void> {
-  for (const tenant of Object.keys(tenants)) {
-    if (limitsOf({ tenants }, tenant) === undefined) continue;
+  const memory = createMemoryLook(redis);
+  for (const tenant of await redis.smembers(keys.tenants)) {
+    const limits = await storageLimitsOf({ tenants }, tenant, memory);
+    if (limits === undefined) continue;
+    if (limitsOf({ tenants }, tenant) === undefined) {
+      const bytes = Number((await redis.hget(keys.tenantStored(tenant), '')) ?? 0);
+      if (bytes < (limits.maxBytes ?? 0) / 2) continue;
+    }
     let cursor = '0';
     do {
       const [next, flat] = await redis.hscan(keys.tenantStored(tenant), cursor, 'COUNT', AT_ONCE);

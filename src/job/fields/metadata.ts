@@ -29,7 +29,7 @@ export const metadata = z
   });
 
 /** How long a term is, in hexadecimal digits: two pairs of an instance do not get the same 80 bits. */
-const TERM_LENGTH = 20;
+export const TERM_LENGTH = 20;
 
 /** termOf returns a short name for one pair of metadata, under which jobs with that pair are found. */
 export function termOf(key: string, value: string): string {

@@ -2,7 +2,7 @@ import { DELAYED_SCORE, parked, SCORES_PER_MS, WAITING_SCORE } from '../../fair-
 import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { fairQueueLibrary } from '../fair-queue-library.ts';
 import { finishedIndexes, metadataIndexes } from '../job-state.ts';
-import { JOB_BYTES, tenantUse } from '../storage/tenant-use.ts';
+import { tenantUse } from '../storage/tenant-use.ts';
 
 /**
  * KEPT_EVENTS is how many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue keeps
@@ -132,7 +132,7 @@ end
 
 local function refuse(new)
   if mostWaiting ~= '' and waiting >= tonumber(mostWaiting) then return { 'refused', 'waiting', waiting } end
-  local more = ${JOB_BYTES} + #new.data
+  local more = requestBytes(#new.data, new.options)
   if mostBytes ~= '' and bytes + more > tonumber(mostBytes) then return { 'refused', 'stored', bytes } end
   waiting, bytes = waiting + 1, bytes + more
 end

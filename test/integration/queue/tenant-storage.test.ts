@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { defaultModels, type Models } from '../../../src/config/file.ts';
 import { type JobRequest, parseJobRequest } from '../../../src/job/request.ts';
-import { JOB_BYTES } from '../../../src/lua/storage/tenant-use.ts';
+import { JOB_BYTES, PAIR_BYTES } from '../../../src/lua/storage/tenant-use.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
@@ -136,7 +136,7 @@ describe('maxStoredMb', () => {
       code: 'too_much_stored',
       message:
         'The jobs of alice keep 1 MB, and may keep 1 MB: this job does not fit. Delete finished jobs, send a ' +
-        'smaller request, or raise maxStoredMb in o3q.config.json',
+        'smaller request, or set a higher maxStoredMb in o3q.config.json',
       retryAfterMs: 60_000,
     });
     await queue.delete(first);
@@ -157,6 +157,37 @@ describe('maxStoredMb', () => {
     const outcomes = await queue.enqueueBulk(Array.from({ length: 1000 }, () => ({ question: '?' })));
     const accepted = outcomes.filter(({ ok }) => ok).length;
     expect(accepted).toBe(Math.floor(1024 ** 2 / (JOB_BYTES + '{"question":"?","stream":false}'.length)));
+  });
+
+  it('counts what metadata takes: its text twice, and an entry for each pair in an index of its own', async () => {
+    const queue = asAlice(openQueue({ maxStoredMb: 1 }));
+    const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`key-${i}`, randomText(500)]));
+    const { job } = await queue.enqueue(later('Metadata?', { metadata }));
+    const [data, options] = await Promise.all(
+      ['data', 'opts'].map((field) => redis.hstrlen(keysOf('o3q', 'o3').job(job.id), field)),
+    );
+    const bytes = JOB_BYTES + Number(data) + Number(options) - 512 + 16 * PAIR_BYTES;
+    expect(await counted()).toEqual({ waiting: 1, bytes, jobs: 1 });
+    expect(bytes).toBeGreaterThan(2 * 16 * 500);
+  });
+
+  it('is half of the memory of Redis by default, for all tenants but admin', async () => {
+    await redis.config('SET', 'maxmemory', String(64 * 1024 ** 2));
+    try {
+      const queue = openQueue({});
+      const [bob, admin] = ['bob', 'admin'].map((tenant) => queue.as({ tenant, admin: tenant === 'admin' }));
+      const bytes = 32 * 1024 ** 2 - 100_000;
+      await redis.hset(keysOf('o3q', 'o3').tenantStored('bob'), { '': bytes, job_other: bytes });
+      await redis.hset(keysOf('o3q', 'o3').tenantStored('admin'), { '': bytes, job_other: bytes });
+      await bob?.enqueue(later('Small?'));
+      await expect(bob?.enqueue(large('Large?'))).rejects.toMatchObject({
+        code: 'too_much_stored',
+        message: expect.stringContaining('The jobs of bob keep 31.9 MB, and may keep 32 MB'),
+      });
+      await admin?.enqueue(large('Large?'));
+    } finally {
+      await redis.config('SET', 'maxmemory', '0');
+    }
   });
 
   it('stops counting jobs that a BullMQ client has removed', async () => {
@@ -188,8 +219,10 @@ describe('with a worker', () => {
     const alice = asAlice(queue);
     const [o3] = queue.queues;
     if (o3 === undefined) throw new Error('expected a queue');
+    const pairBytes = (id: string): number => (id === failed ? PAIR_BYTES : 0);
     const bytesOf = async (id: string): Promise<number> =>
       JOB_BYTES +
+      pairBytes(id) +
       (await redis.hstrlen(o3.keys.job(id), 'data')) +
       (await redis.strlen(o3.keys.response(id))) +
       Number((await redis.hget(o3.keys.run(id), 'event_log_bytes')) ?? 0);

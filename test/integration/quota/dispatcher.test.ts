@@ -133,3 +133,14 @@ it('a job starts as soon as a worker has room for it', async () => {
   await world.queue.cancel(first.id);
   await world.running(second.id);
 });
+
+it('a tenant with thousands of long jobs leaves some slots of a worker to other tenants', async () => {
+  await start({}, 0);
+  world.addWorker({ concurrency: 64 });
+  const requests = Array.from({ length: 70 }, () => ({ question: 'How long?', metadata: SLOW }));
+  await world.queue.as({ tenant: 'bob', admin: false }).enqueueBulk(requests);
+  const active = async () => (await world.queue.list({ status: 'active', limit: 100 })).jobs.length;
+  await eventually(async () => expect(await active()).toBe(62));
+  await world.running((await ask('carol')).id);
+  expect((await world.queue.list({ status: 'waiting', tenant: 'bob' })).jobs).toHaveLength(8);
+});

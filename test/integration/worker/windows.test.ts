@@ -150,13 +150,18 @@ describe('a worker whose upstream has completion windows', () => {
     const id = await asks('Waits for hours', endless, { needed_by: inHours(12) });
     await world.running(id);
     const second = await asks('Has no place', endless, { needed_by: inHours(12) });
+    // More than one look reads.
+    const more = { request: { input: 'Has no place, too' }, needed_by: inHours(12) };
+    const behind = await world.queue.enqueueBulk(Array.from({ length: 600 }, () => more));
     const quick = await asks('At once');
     expect(await world.finished(quick)).toMatchObject({ status: 'completed' });
     expect(await world.queue.get(second)).toMatchObject({
       status: 'waiting',
       waiting_for: 'a free worker',
     });
-    for (const each of [id, second]) await world.queue.cancel(each);
+    const waiting = behind.flatMap((outcome) => (outcome.ok ? [outcome.job.id] : []));
+    expect(waiting).toHaveLength(600);
+    await Promise.all([id, second, ...waiting].map((each) => world.queue.cancel(each)));
     expect(await world.finished(id)).toMatchObject({ status: 'cancelled' });
   });
 });

@@ -35,6 +35,19 @@ const TESTS = z.object({
 const read = (file: string): unknown => parse(readFileSync(`${FOLDER}/${file}`, 'utf8'));
 
 describe('the alerts', () => {
+  it('are those of docs/operating/MONITORING.md, with their severity', () => {
+    const page = readFileSync('docs/operating/MONITORING.md', 'utf8');
+    const listed = [...page.matchAll(/^\| (page|ticket) \| (.*) \|$/gm)].flatMap(([, severity, names = '']) =>
+      names.split(', ').map((name) => ({ severity, alert: name.replaceAll('`', '') })),
+    );
+    const sorted = (all: { severity: unknown; alert: string }[]) =>
+      all.toSorted((a, b) => (a.alert < b.alert ? -1 : 1));
+    const { rules } = RULES.parse(read('alerts.yml')).groups[0];
+    expect(sorted(listed)).toEqual(
+      sorted(rules.map(({ alert, labels }) => ({ severity: labels.severity, alert }))),
+    );
+  });
+
   it('each fire in a test and are silent in another', () => {
     const { rules } = RULES.parse(read('alerts.yml')).groups[0];
     const tests = TESTS.parse(read('alerts.test.yml')).tests.flatMap((test) => test.alert_rule_test);
