@@ -1,7 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI from 'openai';
+import { Agent, fetch as fetchOverTls } from 'undici';
 import { O3Client } from '../../src/client/o3-client.ts';
+import { CERTIFICATE } from '../support/http/certificate.ts';
 import { callTool, connectMcp, type Told } from '../support/http/mcp-clients.ts';
 import { sayMissing } from '../support/process/apt-package.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
@@ -17,7 +19,7 @@ const READ_TIMEOUT_MS = 3000;
 const ANSWER_MS = 4500;
 const nginx = nginxOrInstall();
 
-describeInChromium('an instance under a path, behind the nginx of the documentation', (windows) => {
+describeInChromium('an instance under a path, behind nginx with the shipped file', (windows) => {
   if (nginx.kind === 'missing') {
     it('needs nginx', () => sayMissing(NGINX, 'an instance behind nginx', nginx.reason));
     return;
@@ -157,6 +159,24 @@ describeInChromium('an instance under a path, behind the nginx of the documentat
     expect(status).toBe('completed');
     expect(performance.now() - startedAt).toBeGreaterThan(READ_TIMEOUT_MS);
     await impatient.stop();
+  });
+
+  it('opens neither metrics nor scaling, tells browsers to stay with TLS, and makes the cookie Secure', async () => {
+    const dispatcher = new Agent({ connect: { ca: CERTIFICATE } });
+    const secure = `${proxy.secureOrigin}/o3q`;
+    for (const path of ['/metrics', '/scaling', '/Scaling/', '/%6detrics'])
+      expect({ path, status: (await fetchOverTls(`${secure}${path}`, { dispatcher })).status }).toEqual({
+        path,
+        status: 404,
+      });
+    const { status, headers } = await fetchOverTls(`${secure}/login`, {
+      ...{ dispatcher, method: 'POST', redirect: 'manual', body: new URLSearchParams({ key: ADMIN }) },
+    });
+    expect({ status, hsts: headers.get('strict-transport-security') }).toEqual({
+      ...{ status: 303, hsts: 'max-age=31536000' },
+    });
+    expect(headers.getSetCookie()).toEqual(expect.arrayContaining([expect.stringMatching(/; secure/i)]));
+    await dispatcher.close();
   });
 
   it('compresses long answers', async () => {

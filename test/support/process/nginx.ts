@@ -5,9 +5,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '../eventually.ts';
+import { CERTIFICATE, CERTIFICATE_KEY } from '../http/certificate.ts';
 import { type AptPackage, findOrInstall } from './apt-package.ts';
 
-/** NGINX is the proxy that docs/operating/DEPLOYING.md shows. */
+/** NGINX is the proxy of deploy/nginx. */
 export const NGINX: AptPackage = {
   title: 'nginx',
   name: 'nginx-light',
@@ -15,32 +16,47 @@ export const NGINX: AptPackage = {
   paths: ['/usr/sbin/nginx'],
 };
 
-const DOCUMENT = 'docs/operating/DEPLOYING.md';
+const SHIPPED = 'deploy/nginx/o3q.conf';
 
 export interface Nginx {
-  /** The origin at which nginx listens. */
+  /** The origin at which nginx listens, without TLS. */
   readonly origin: string;
+  /** The origin at which nginx listens with CERTIFICATE. */
+  readonly secureOrigin: string;
   /** What nginx has written into its access log. */
   accessLog(): string;
   stop(): Promise<void>;
 }
 
 /**
- * startNginx runs nginx with the configuration of docs/operating/DEPLOYING.md, without its certificate.
+ * startNginx runs nginx with the shipped file, on ports of loopback. Its server with TLS listens without TLS,
+ * too, at `origin`: most clients of tests trust no certificate of ours.
  *
  * @param path the program.
  * @param producerUrl the producer to which it leads.
- * @param readTimeout replaces `proxy_read_timeout`. Default: as the document has it.
+ * @param readTimeout replaces `proxy_read_timeout`. Default: as the file has it.
  */
 export async function startNginx(path: string, producerUrl: string, readTimeout?: string): Promise<Nginx> {
   const folder = mkdtempSync(join(tmpdir(), 'o3q-nginx-'));
-  const port = await freePort();
-  const server = shownConfiguration()
-    .replace(/ssl_certificate.*\n/g, '\n')
-    .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
-    .replace('http://127.0.0.1:3000', producerUrl)
-    .replace(/(?<=proxy_read_timeout )[^;]+/, (shown) => readTimeout ?? shown)
-    .replace('/var/log/nginx/access.log', join(folder, 'access.log'));
+  const [port, securePort, redirectPort] = [await freePort(), await freePort(), await freePort()];
+  const [certificate, key] = [join(folder, 'certificate.pem'), join(folder, 'certificate.key')];
+  writeFileSync(certificate, CERTIFICATE);
+  writeFileSync(key, CERTIFICATE_KEY);
+  const server = [
+    ['listen 443 ssl http2;', `listen 127.0.0.1:${securePort} ssl http2; listen 127.0.0.1:${port};`],
+    ['listen 80;', `listen 127.0.0.1:${redirectPort};`],
+    ['/etc/ssl/ask.example.com.pem', certificate],
+    ['/etc/ssl/ask.example.com.key', key],
+    ['server 127.0.0.1:3000 ', `server ${new URL(producerUrl).host} `],
+    ['proxy_read_timeout 3600s;', `proxy_read_timeout ${readTimeout ?? '3600s'};`],
+    ['/var/log/nginx/o3q.access.log', join(folder, 'access.log')],
+  ].reduce(
+    (text, [shipped = '', ours = '']) => {
+      if (!text.includes(shipped)) throw new Error(`expected ${shipped} in ${SHIPPED}`);
+      return text.replace(shipped, ours);
+    },
+    readFileSync(SHIPPED, 'utf8'),
+  );
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${folder}/${name};`)
     .join('\n');
@@ -63,6 +79,7 @@ export async function startNginx(path: string, producerUrl: string, readTimeout?
   });
   return {
     origin,
+    secureOrigin: `https://127.0.0.1:${securePort}`,
     accessLog: () => readFileSync(join(folder, 'access.log'), 'utf8'),
     async stop() {
       await ended(child);
@@ -79,12 +96,6 @@ async function ended(child: ChildProcess): Promise<void> {
   const exit = once(child, 'exit');
   child.kill('SIGTERM');
   await exit;
-}
-
-function shownConfiguration(): string {
-  const [, shown] = /```nginx\n(.*?)```/s.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
-  if (shown === undefined) throw new Error(`a configuration of nginx was expected in ${DOCUMENT}`);
-  return shown;
 }
 
 async function freePort(): Promise<number> {
