@@ -8,6 +8,8 @@ import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
 import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
@@ -32,6 +34,8 @@ export interface ProducerOptions {
   webhookSecret?: string | undefined;
   /** Whether workers deliver webhooks to callers. Default false: requests that ask for one are refused. */
   webhooksOut?: boolean;
+  /** See O3QueueOptions. Default `memory`. */
+  ack?: Ack;
   /** See AppOptions. */
   headersMs?: number;
   /** See MountOptions. */
@@ -87,6 +91,7 @@ function producerOn(
     host,
     webhookSecret,
     webhooksOut = false,
+    ack = 'memory',
     headersMs,
     keepAliveMs,
     upstream,
@@ -94,7 +99,8 @@ function producerOn(
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, settings });
+  const onWeakAck = createWeakAckLog(ack, logger);
+  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError, settings });
   queue.driveActions(onError);
   const draining = new AbortController();
   const withoutFile = defaultHttp();

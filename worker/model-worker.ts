@@ -7,6 +7,7 @@ import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
+import { type Acknowledger, storedPurchase } from '../src/redis/ack/acknowledgement.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
@@ -58,6 +59,7 @@ export interface ModelWorkerOptions {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  acknowledger: Pick<Acknowledger, 'reached'>;
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
@@ -136,6 +138,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
     logPurchase(logger, id, what);
+    if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
     metrics.purchase(what);
   };
 

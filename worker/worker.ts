@@ -14,6 +14,9 @@ import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
+import { createAcknowledger } from '../src/redis/ack/acknowledgement.ts';
+import type { Ack } from '../src/redis/ack/level.ts';
+import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
@@ -42,6 +45,8 @@ export interface WorkerOptions {
   settings: WorkerSettings;
   redisUrl: string;
   prefix: string;
+  /** What Redis must have done with the id of a bought response. Default `memory`. */
+  ack?: Ack;
   /**
    * The most jobs that this worker holds at the same time, if it may open so many descriptors. The models get
    * equal shares, at least one job each.
@@ -93,7 +98,15 @@ export interface O3Worker extends Stoppable {
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const { settings, redisUrl, prefix, recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
+  const {
+    settings,
+    redisUrl,
+    prefix,
+    ack = 'memory',
+    recovery = DEFAULT_RECOVERY,
+    windowScale = 1,
+    logger,
+  } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -134,6 +147,14 @@ export function startWorker(options: WorkerOptions): O3Worker {
     sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
   const concurrency = Math.max(1, Math.floor(slots / models.length));
   const metrics = createMetrics(concurrency * models.length, options.metrics);
+  const logWeakAck = createWeakAckLog(ack, logger);
+  const acknowledger = createAcknowledger({
+    ...{ redisUrl, prefix, ack, onError },
+    onWeak(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+  });
   const queues = models.map((model) => createModelQueue(redis, prefix, model, settings, onError));
   const modelWorkers = queues.map((queue) =>
     createModelWorker({
@@ -151,6 +172,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       openAiEvents,
       lostResponses,
       eventLogPace,
+      acknowledger,
       metrics,
       concurrency,
       recovery,
@@ -269,6 +291,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       if (redis.status === 'ready') await withTimeout(heartbeatEnded, undefined, LOOK_TIMEOUT_MS);
       await webhooksOut?.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
+      acknowledger.close();
       disconnectRedis(subscriber);
       disconnectRedis(redis);
       await upstream.close();

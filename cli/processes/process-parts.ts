@@ -44,6 +44,7 @@ export async function startRedis({ config, logger, keep, died }: ProcessContext)
     await assertRedisUsable(client, url, {
       warn: (sentence) => logger.warn(sentence),
       prefix: config.prefix,
+      ack: config.ack,
     });
   } finally {
     client.disconnect();
@@ -104,7 +105,7 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, signingSecret } = config;
+  const { prefix, ack, concurrency, workerPort, host, signingSecret } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
@@ -114,6 +115,7 @@ export async function launchWorker(
       settings: config,
       redisUrl,
       prefix,
+      ack,
       concurrency,
       upstream,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
@@ -148,11 +150,12 @@ export async function launchProducer(
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
-  const { prefix, host, port, openai } = config;
+  const { prefix, ack, host, port, openai } = config;
   const producer = await startProducer({
     settings: config,
     redisUrl,
     prefix,
+    ack,
     host,
     port,
     webhookSecret: openai.webhookSecret,

@@ -10,7 +10,9 @@ const REQUEST_HEADERS =
   /^(accept|authorization|cache-control|content-type|idempotency-key|last-event-id|user-agent|(o3q|openai|x-stainless)-[a-z0-9-]{1,50})$/i;
 
 /** The headers of answers that a page may read. */
-const ANSWER_HEADERS = ['Location', 'Retry-After', 'Retry-After-Ms', 'X-Request-Id', 'X-Should-Retry'];
+const ANSWER_HEADERS = [
+  ...['Location', 'O3Q-Ack', 'Retry-After', 'Retry-After-Ms', 'X-Request-Id', 'X-Should-Retry'],
+];
 
 /** How long a browser may remember the answer to a preflight, in seconds. */
 const PREFLIGHT_S = 600;

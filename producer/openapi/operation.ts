@@ -1,4 +1,5 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { ACKS } from '../../src/redis/ack/level.ts';
 import type { HttpProblemCode } from '../http/http-problem.ts';
 
 /** Content is a body in one media type. */
@@ -11,6 +12,17 @@ export interface Content {
   /** Examples by name; a test checks each against the schema. */
   examples?: Readonly<Record<string, unknown>>;
 }
+
+/** ackHeader is the header of each answer that accepts jobs. */
+export const ackHeader = z.object({
+  'o3q-ack': z
+    .enum(ACKS)
+    .describe(
+      'What Redis has done with the job by now, of what `O3Q_ACK` asks for: it has the job in `memory`, has ' +
+        'flushed it to `disk`, or a `replica` has it too. `memory` is also what is known when the wait failed; ' +
+        'the job is accepted all the same.',
+    ),
+});
 
 /** Answer is what a route answers with one status when it does not refuse. */
 export interface Answer {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EnqueueOutcome } from '../../src/enqueue/store-jobs.ts';
+import type { AcknowledgedOutcome } from '../../src/enqueue/enqueue.ts';
 import { checkedInput } from '../../src/errors/input.ts';
 import type { BulkRequest } from '../../src/job/request.ts';
 import { problemFrom } from '../http/http-problem.ts';
@@ -21,12 +21,23 @@ export function bulkRoute(): Route {
       checkedInput('query', query, noQuery);
       const { jobs } = checkedInput('bulk', requireJson(body), envelope);
       const outcomes = await queue.enqueueBulk(jobs);
-      return { status: 207, body: { outcomes: outcomes.map(bulkAnswerOf) } };
+      return {
+        status: 207,
+        headers: ackHeaderOf(outcomes),
+        body: { outcomes: outcomes.map(bulkAnswerOf) },
+      };
     },
   };
 }
 
-function bulkAnswerOf(outcome: EnqueueOutcome): { status: number } & Record<string, unknown> {
+/** ackHeaderOf says what Redis has done with each of the jobs. Without a job there is no header. */
+function ackHeaderOf(outcomes: readonly AcknowledgedOutcome[]): Record<string, string> {
+  const acks = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.ack] : []));
+  const [first] = acks;
+  return first === undefined ? {} : { 'o3q-ack': acks.includes('memory') ? 'memory' : first };
+}
+
+function bulkAnswerOf(outcome: AcknowledgedOutcome): { status: number } & Record<string, unknown> {
   if (outcome.ok) return { status: outcome.isNew ? 202 : 200, job: outcome.job };
   const problem = problemFrom(outcome.error);
   if (problem === undefined) throw outcome.error;

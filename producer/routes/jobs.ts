@@ -62,7 +62,7 @@ export function jobRoutes(draining: AbortSignal, countTokens: TokenCounter): Rou
         const { wait, quote } = checkedInput('query', query, enqueueQuery);
         if (quote !== undefined) return { status: 200, body: await quoteOf(input) };
         const notBefore = performance.now();
-        const { job, isNew } = await enqueue(input);
+        const { job, isNew, ack } = await enqueue(input);
         input.dropBody();
         const stored = isNew ? { stored: { job, notBefore } } : {};
         const look = (waiting: BoundedWait): Promise<JobView> =>
@@ -70,7 +70,7 @@ export function jobRoutes(draining: AbortSignal, countTokens: TokenCounter): Rou
         const latest = wait > 0 ? await waitFor(input, wait, look).catch(asStored(job)) : job;
         return {
           status: isNew && !isFinishedJob(latest) ? 202 : 200,
-          headers: { location: `/jobs/${job.id}` },
+          headers: { location: `/jobs/${job.id}`, 'o3q-ack': ack },
           body: latest,
         };
       },

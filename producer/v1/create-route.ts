@@ -62,7 +62,8 @@ export function createRoute(door: Door, { headersMs, undelivered, draining }: Cr
       };
       try {
         const hold = { queue, signal, headersMs: headersMs ?? door.headersMs, onCut, onEnd };
-        return { ...(await replyTo(asking, enqueued, hold)), sent };
+        const reply = await replyTo(asking, enqueued, hold);
+        return { ...reply, headers: { ...reply.headers, 'o3q-ack': enqueued.ack }, sent };
       } catch (error: unknown) {
         isGivenUp = true;
         if (!(error instanceof OpenAiError)) throw error;

@@ -3,6 +3,7 @@ import { QueueError } from '../../src/errors/problem.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import type { Ack } from '../../src/redis/ack/level.ts';
 import { idempotencyKeyIn } from '../http/route.ts';
 import type { Undelivered, UndeliveredCall } from './undelivered.ts';
 
@@ -10,6 +11,8 @@ import type { Undelivered, UndeliveredCall } from './undelivered.ts';
 export interface EnqueuedResponse {
   job: JobView;
   isNew: boolean;
+  /** What Redis has done with the job when the call was accepted. */
+  ack: Ack;
   /** undefined: the caller's own idempotency key says which calls get this job. */
   call: UndeliveredCall | undefined;
 }

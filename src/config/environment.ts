@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Flaw, flawsOf } from '../errors/problem.ts';
 import { ConfigError } from '../errors/setup-error.ts';
+import { ACKS, type Ack } from '../redis/ack/level.ts';
 import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
@@ -18,6 +19,8 @@ export interface Config extends FileConfig {
   readonly redisDownload: boolean;
   /** The first part of every key, so that one Redis can hold several installations. */
   readonly prefix: string;
+  /** What Redis must have done with a new job or purchase before it counts as stored. */
+  readonly ack: Ack;
   readonly host: string;
   readonly port: number;
   /** The callers' keys. Without keys every caller has access, and the producer must listen on loopback. */
@@ -102,6 +105,10 @@ export const VARIABLES = {
   },
   O3Q_SHUTDOWN_MS: { default: '10000', meaning: 'from the first signal until the process ends by force' },
   O3Q_PREFIX: { default: 'o3q', meaning: 'the first part of every key in Redis' },
+  O3Q_ACK: {
+    default: 'memory',
+    meaning: 'what Redis has done with a job before its caller is answered: `memory`, `disk`, `replica`',
+  },
   O3Q_REDIS_BIN: { default: '', meaning: 'the server binary of the embedded Redis' },
   O3Q_REDIS_DOWNLOAD: { default: '1', meaning: "`0`: never fetch the distribution's Redis package" },
   O3Q_URL: {
@@ -179,6 +186,7 @@ const environmentSchema = z.object({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, "_" or "-"')
     .default(VARIABLES.O3Q_PREFIX.default),
+  O3Q_ACK: z.enum(ACKS).default(VARIABLES.O3Q_ACK.default),
   O3Q_REDIS_BIN: z.string().optional(),
   O3Q_REDIS_DOWNLOAD: z.enum(['0', '1']).default('1'),
   O3Q_URL: httpUrl.default(VARIABLES.O3Q_URL.default),
@@ -206,6 +214,7 @@ export function readConfig(variables: NodeJS.ProcessEnv = process.env): Config {
     redisBinary: values.O3Q_REDIS_BIN,
     redisDownload: values.O3Q_REDIS_DOWNLOAD === '1',
     prefix: values.O3Q_PREFIX,
+    ack: values.O3Q_ACK,
     host: values.HOST,
     port: values.PORT,
     keys: values.O3Q_KEYS,

@@ -3,6 +3,8 @@ import { QueueError } from '../errors/problem.ts';
 import type { NamedUpstreamIds } from '../job/ids/named-responses.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { storedJob } from '../redis/ack/acknowledgement.ts';
+import type { Ack } from '../redis/ack/level.ts';
 import { knowServerTime, serverTime } from '../redis/server-time.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
@@ -18,12 +20,17 @@ const MOST_IN_BULK = 1000;
  */
 const CALLS_AT_ONCE = 16;
 
+/** AcknowledgedOutcome is the outcome of one request, with what Redis has done with its job. */
+export type AcknowledgedOutcome =
+  | (Extract<EnqueueOutcome, { ok: true }> & { readonly ack: Ack })
+  | Extract<EnqueueOutcome, { ok: false }>;
+
 /** Intake turns the requests of one tenant into jobs. */
 export interface Intake {
   /** @param idempotencyKey undefined: each call creates a new job. */
-  enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<EnqueueOutcome>;
+  enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<AcknowledgedOutcome>;
   /** Enqueues up to 1,000 requests as callers sent them. An invalid request does not affect the others. */
-  enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
+  enqueueBulk(requests: readonly BulkRequest[]): Promise<AcknowledgedOutcome[]>;
 }
 
 /**
@@ -56,12 +63,19 @@ export function createIntake(
   /**
    * Stores the jobs, unless Redis is nearly full or the tenant's budget is used up: then it stores nothing,
    * and only finds the existing jobs of idempotency keys.
+   *
+   * A crash between storing and the wait for `O3Q_ACK` leaves a stored job whose caller got no answer. A
+   * repeat with its key finds the job, and waits for it anew.
    */
-  const store = (jobs: readonly RequestedJob[]): Promise<PromiseSettledResult<EnqueueOutcome>[]> =>
-    access.guard(async () => {
+  const store = async (
+    jobs: readonly RequestedJob[],
+  ): Promise<PromiseSettledResult<AcknowledgedOutcome>[]> => {
+    const outcomes = await access.guard(async () => {
       const refusal = (await memoryRefusal(access)) ?? (await budgetRefusal(access, tenant));
       return storeJobs(access, refusal === undefined ? jobs : jobs.map(({ key }) => ({ key, job: refusal })));
     });
+    return Promise.all(outcomes.map((outcome) => acknowledged(access, outcome)));
+  };
   const storeTogether = inBatches(store, CALLS_AT_ONCE);
 
   return {
@@ -91,7 +105,7 @@ export function createIntake(
       const outcomes = (
         await store(jobs.flatMap((job) => (job instanceof QueueError ? [] : [job])))
       ).values();
-      return jobs.map((job): EnqueueOutcome => {
+      return jobs.map((job): AcknowledgedOutcome => {
         if (job instanceof QueueError) return { ok: false, error: job };
         const { value: outcome } = outcomes.next();
         if (outcome === undefined) throw new Error('expected an outcome for each job');
@@ -100,6 +114,21 @@ export function createIntake(
       });
     },
   };
+}
+
+/**
+ * acknowledged waits until the job of an outcome is as safe as `O3Q_ACK` asks for. The job of a repeated
+ * request is confirmed like a new one, so the answer says what holds now.
+ */
+async function acknowledged(
+  { acknowledger, queues }: QueueAccess,
+  settled: PromiseSettledResult<EnqueueOutcome>,
+): Promise<PromiseSettledResult<AcknowledgedOutcome>> {
+  if (settled.status === 'rejected' || !settled.value.ok) return settled as PromiseSettledResult<never>;
+  const { job } = settled.value;
+  const queue = queues.get(job.model);
+  const ack = queue === undefined ? 'memory' : await acknowledger.reached(storedJob(queue.keys, job.id));
+  return { status: 'fulfilled', value: { ...settled.value, ack } };
 }
 
 /**

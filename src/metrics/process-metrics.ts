@@ -18,6 +18,8 @@ export interface ProcessMetrics {
    * that is missing until its first event would hide that event from `increase()`.
    */
   endsOf(model: string, possible: readonly JobEnd[]): (end: JobEnd) => void;
+  /** Counts a write that is less safe in Redis than `O3Q_ACK` asks for. */
+  weakAck(): void;
   /** Adds a probe. `o3q_redis_ready` is 1 while no probe says that Redis takes no writes. */
   watchRedis(trouble: WriteProbe): void;
 }
@@ -67,6 +69,11 @@ export function createProcessMetrics({ ofNode = false }: { ofNode?: boolean } = 
     labelNames: ['model', 'status', 'code'],
     registers,
   });
+  const weakAcks = new Counter({
+    name: 'o3q_weak_acks_total',
+    help: 'Jobs and ids of bought responses that Redis has not confirmed as O3Q_ACK asks for',
+    registers,
+  });
   const probes: WriteProbe[] = [];
   return {
     registry,
@@ -76,6 +83,7 @@ export function createProcessMetrics({ ofNode = false }: { ofNode?: boolean } = 
       for (const { status, code } of possible) jobs.inc({ model, status, code }, 0);
       return ({ status, code }) => jobs.inc({ model, status, code });
     },
+    weakAck: () => weakAcks.inc(),
     watchRedis(trouble) {
       probes.push(trouble);
       if (probes.length > 1) return;

@@ -1,4 +1,5 @@
 import type { Models } from '../config/file.ts';
+import type { Acknowledger } from '../redis/ack/acknowledgement.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { RedisGuard } from '../redis/guard.ts';
 import type { UsageStore } from '../usage/store.ts';
@@ -20,6 +21,8 @@ export interface QueueAccess {
   /** The queue of each model, by the model's name. */
   readonly queues: ReadonlyMap<string, ModelQueue>;
   readonly guard: RedisGuard;
+  /** Waits until a stored job is as safe as `O3Q_ACK` asks for. */
+  readonly acknowledger: Pick<Acknowledger, 'reached'>;
   readonly usage: UsageStore;
   /** Returns how full Redis is; undefined: unknown, or Redis has no limit. */
   readonly memory: () => Promise<MemoryUse | undefined>;

@@ -8,6 +8,7 @@ import { resumeModel } from '../models/resume.ts';
 import { type Scaling, scalingFrom } from '../models/scaling.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { Ack } from '../redis/ack/level.ts';
 import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
 import { createWriteProbe, type WriteProbe } from '../redis/write-probe.ts';
 import type { DeliveryQueue } from '../webhooks/deliveries.ts';
@@ -25,6 +26,16 @@ export interface O3QueueOptions extends Partial<Models> {
    * a `webhook_url` is refused. Default false.
    */
   webhooksOut?: boolean;
+  /**
+   * What Redis must have done with a new job before `enqueue` returns: have it in `memory`, on `disk`, or on a
+   * `replica`. Default `memory`.
+   */
+  ack?: Ack;
+  /**
+   * Called for each job that is less safe than `ack` asks for, with the reason. The job is stored all the
+   * same. Default: these are not reported.
+   */
+  onWeakAck?: (reason: string) => void;
   /**
    * Called for lost connections, at most once a second for each connection. Default: they are not reported.
    */
@@ -68,6 +79,8 @@ export class InstanceQueue extends TenantQueue {
     redisUrl,
     prefix = 'o3q',
     webhooksOut = false,
+    ack = 'memory',
+    onWeakAck = () => {},
     onError = () => {},
     settings,
     onCancelled = () => {},
@@ -77,6 +90,8 @@ export class InstanceQueue extends TenantQueue {
       redisUrl,
       prefix,
       webhooksOut,
+      ack,
+      onWeakAck,
       onError,
       onCancelled,
       models: settings ?? { ...defaultModels(), ...models },

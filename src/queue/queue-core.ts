@@ -6,6 +6,8 @@ import { createLargeConnection } from '../model-queue/large-connection.ts';
 import { createModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createMemoryLook } from '../model-queue/redis-memory.ts';
+import { createAcknowledger } from '../redis/ack/acknowledgement.ts';
+import type { Ack } from '../redis/ack/level.ts';
 import { connectRedis } from '../redis/connection.ts';
 import { createRedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
@@ -18,6 +20,10 @@ export interface QueueCoreOptions {
   models: Models;
   /** Whether workers deliver webhooks. */
   webhooksOut: boolean;
+  /** What Redis must have done with a new job before the call is answered. */
+  ack: Ack;
+  /** Called for each new job that is less safe than `ack` asks for, with the reason. */
+  onWeakAck: (reason: string) => void;
   onError: (error: Error) => void;
   /** See QueueAccess. */
   onCancelled: (model: string) => void;
@@ -44,11 +50,14 @@ export function createQueueCore({
   prefix,
   models,
   webhooksOut,
+  ack,
+  onWeakAck,
   onError,
   onCancelled,
 }: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
   const large = createLargeConnection(redisUrl, { onError, name: `${prefix}:large` });
+  const acknowledger = createAcknowledger({ redisUrl, prefix, ack, onError, onWeak: onWeakAck });
   const queues = new Map(
     Object.keys(models.models).map((model) => [
       model,
@@ -65,6 +74,7 @@ export function createQueueCore({
     prefix,
     redis,
     large,
+    acknowledger,
     models,
     queues,
     deliveries,
@@ -84,6 +94,7 @@ export function createQueueCore({
       await Promise.allSettled([...queues.values()].map(({ bullmq }) => bullmq.close()));
       await deliveries?.close().catch(() => {});
       large.close();
+      acknowledger.close();
       redis.disconnect();
     },
   };

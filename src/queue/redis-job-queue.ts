@@ -59,7 +59,10 @@ export class RedisJobQueue implements JobQueue {
     const { signal } = checkedOptions(options, CALL_RULES, refused);
     const flaw = bulkFlaw(requests);
     if (flaw !== undefined) throw refused('requests', flaw);
-    return abortable(signal, () => this.#queue.enqueueBulk(requests));
+    const outcomes = await abortable(signal, () => this.#queue.enqueueBulk(requests));
+    return outcomes.map((outcome) =>
+      outcome.ok ? { ok: true, job: outcome.job, isNew: outcome.isNew } : outcome,
+    );
   }
 
   async get(id: string, options: CallOptions = {}): Promise<JobView> {

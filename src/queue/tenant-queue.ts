@@ -1,7 +1,6 @@
 import type { Act, AuditPage, AuditQuery } from '../audit/audit.ts';
-import { createIntake, type Intake } from '../enqueue/enqueue.ts';
+import { type AcknowledgedOutcome, createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { quoteFor } from '../enqueue/quote.ts';
-import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
@@ -22,6 +21,7 @@ import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import { type QueueAccess, queueNamed } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
+import type { Ack } from '../redis/ack/level.ts';
 import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { DirectCalls } from './direct-calls.ts';
@@ -84,9 +84,13 @@ export class TenantQueue {
 
   /**
    * Enqueues a request. `isNew` is false when the job of the idempotency key already existed. Of many
-   * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job.
+   * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job. `ack`
+   * is what Redis has done with the job so far.
    */
-  async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
+  async enqueue(
+    request: ParsedRequest,
+    idempotencyKey?: string,
+  ): Promise<{ job: JobView; isNew: boolean; ack: Ack }> {
     const outcome = await this.#intake.enqueue(request, idempotencyKey);
     if (outcome.ok) return outcome;
     throw outcome.error;
@@ -101,7 +105,7 @@ export class TenantQueue {
   }
 
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
-  async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
+  async enqueueBulk(requests: readonly BulkRequest[]): Promise<AcknowledgedOutcome[]> {
     return this.#intake.enqueueBulk(requests);
   }
 

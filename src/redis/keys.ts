@@ -35,6 +35,8 @@ export interface ModelKeys {
    * the clock of Redis). An entry whose end is past does not count.
    */
   readonly workers: string;
+  /** ack is an empty string, written before each wait for the disk or a replica (`O3Q_ACK`). */
+  readonly ack: string;
   /**
    * workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs, and
    * whether Redis can see its connection. Two more kinds of fields belong to the takeover of jobs:
@@ -106,10 +108,7 @@ export interface ModelKeys {
   actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
-  /**
-   * watchedChannel tells workers that callers read the event log of an active job; the message is the job's
-   * id.
-   */
+  /** watchedChannel tells workers that callers read the log of an active job; the message is the job's id. */
   readonly watchedChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
@@ -154,6 +153,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     queue: (part) => `${prefix}:${queueName}:${part}`,
     fairQueue: (part) => `${prefix}:fair-queue:${queueName}:${part}`,
     workers: `${prefix}:workers:${queueName}`,
+    ack: `${prefix}:ack:${queueName}`,
     workerDetails: `${prefix}:workers:${queueName}:details`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,

@@ -1,4 +1,6 @@
 import { RedisUnavailableError } from '../errors/setup-error.ts';
+import type { Ack } from './ack/level.ts';
+import { assertAckPossible } from './ack/requirement.ts';
 import type { RedisClient } from './connection.ts';
 import {
   isLastingRefusal,
@@ -19,6 +21,8 @@ export type AssertRedisUsableOptions = {
   readonly timeoutMs?: number;
   /** The prefix of the keys and channels that this program uses. Default: no write is tried. */
   readonly prefix?: string;
+  /** What `O3Q_ACK` asks for; it is tried after the rights. Default `memory`. */
+  readonly ack?: Ack;
 };
 
 const OLDEST_VERSION = [6, 2] as const;
@@ -34,7 +38,7 @@ const OLDEST_VERSION = [6, 2] as const;
 export async function assertRedisUsable(
   client: RedisClient,
   url: string,
-  { warn, timeoutMs = 5000, prefix }: AssertRedisUsableOptions,
+  { warn, timeoutMs = 5000, prefix, ack = 'memory' }: AssertRedisUsableOptions,
 ): Promise<void> {
   await untilReady(client, url, timeoutMs);
   const info = await client.info().catch((error: unknown) => {
@@ -60,7 +64,9 @@ export async function assertRedisUsable(
         'configuration file).',
     );
   }
-  if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
+  if (prefix === undefined) return;
+  await checkRights(client, url, { warn, prefix });
+  await assertAckPossible(client, url, { ack, prefix });
 }
 
 /** writeOfEachKind writes one key of each type that BullMQ and our scripts use, and publishes a message. */
@@ -137,8 +143,8 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
     let lastError: unknown;
     const remember = (error: unknown) => {
       lastError = error;
-      // Redis would refuse this database again, so no later try can succeed.
-      if (isRefusedSelect(error)) fail();
+      // Redis would refuse this database or password again, so no later try can succeed.
+      if (isRefusedSelect(error) || isRefusedPassword(error)) fail();
     };
     const fail = () => finish(() => reject(new RedisUnavailableError(unusable(url, lastError, timeoutMs))));
     const finish = (settle: () => void) => {
@@ -152,6 +158,11 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
   });
 }
 
+/** isRefusedPassword tells whether Redis wants a password or refuses the one of REDIS_URL. */
+function isRefusedPassword(error: unknown): boolean {
+  return error instanceof Error && /^(?:NOAUTH|WRONGPASS)\b/.test(error.message);
+}
+
 function unusable(url: string, error: unknown, timeoutMs: number): string {
   const where = `Redis at ${maskRedisUrl(url)}`;
   if (isRefusedSelect(error)) {
@@ -161,10 +172,40 @@ function unusable(url: string, error: unknown, timeoutMs: number): string {
     );
   }
   const cause = error === undefined ? 'no answer' : causeOf(error);
+  const remedy = remedyOf(cause, url);
+  if (remedy !== undefined) return `${where} cannot be used: ${cause}. ${remedy}`;
   return (
     `${where} cannot be used: ${cause} (waited ${timeoutMs / 1000} s). ` +
     'Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.'
   );
+}
+
+/** Returns what to do about a refusal that lasts; undefined: the server may only be away. */
+function remedyOf(cause: string, url: string): string | undefined {
+  const whole = 'REDIS_URL is redis://USER:PASSWORD@HOST:PORT, with % codes for characters such as @ and /';
+  if (/\bNOAUTH\b|no password is (?:set|supplied)|Authentication required/i.test(cause) && !hasPassword(url))
+    return `It wants a password, and REDIS_URL has none. ${whole}.`;
+  if (/\bWRONGPASS\b|\bNOAUTH\b|invalid password|invalid username/i.test(cause))
+    return `The password of REDIS_URL, or its user, is wrong, or the user is off. Correct it: ${whole}.`;
+  if (
+    /self[- ]signed certificate|unable to (?:verify|get)|certificate signature|unable to get issuer/i.test(
+      cause,
+    )
+  )
+    return (
+      'This process does not know the authority that signed its certificate. Put the authority’s certificate ' +
+      'into a file and its path into NODE_EXTRA_CA_CERTS, in the environment of each process.'
+    );
+  if (/altnames|ERR_TLS_CERT_ALTNAME/i.test(cause))
+    return 'Its certificate is for another name. Connect by a name of the certificate, or issue it for this one.';
+  if (/certificate has expired/i.test(cause)) return 'Renew its certificate.';
+  if (/wrong version number|packet length too long|record layer|EPROTO/i.test(cause))
+    return 'It does not speak TLS on this port. Write redis:// instead of rediss://, or use its port for TLS.';
+  return undefined;
+}
+
+function hasPassword(url: string): boolean {
+  return /:\/\/[^@/]*:[^@]+@/.test(url);
 }
 
 function causeOf(error: unknown): string {

@@ -18,6 +18,8 @@ export interface Metrics {
   watch(reads: SharedReads): void;
   /** Adds the gauge that says whether Redis takes the writes of this worker. */
   watchRedis(trouble: WriteProbe): void;
+  /** Counts the id of a bought response that is less safe in Redis than `O3Q_ACK` asks for. */
+  weakAck(): void;
   /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
   /** Counts one try to delete a response at the upstream. */
@@ -79,6 +81,7 @@ export function createMetrics(slots: number, shared: ProcessMetrics = createProc
     contentType: shared.contentType,
     watch: (reads) => registerSharedGauges(registry, reads),
     watchRedis: shared.watchRedis,
+    weakAck: shared.weakAck,
     delivery: (result) => deliveries.inc({ result }),
     deletion: (result) => deletions.inc({ result }),
     of(model, count) {

@@ -3,7 +3,7 @@ import { jobRequest } from '../../../src/job/request.ts';
 import { jobView } from '../../../src/job/view.ts';
 import { noQuery } from '../../routes/job-queries.ts';
 import { waitingJobExample } from '../examples.ts';
-import type { Operation } from '../operation.ts';
+import { ackHeader, type Operation } from '../operation.ts';
 import { problem } from '../problem-schema.ts';
 
 const MOST_IN_BULK = 1000;
@@ -71,6 +71,8 @@ export const enqueueBulk: Operation = {
         schema: outcomes,
         examples: { taken: { outcomes: [{ status: 202, job: waitingJobExample }] } },
       },
+      // The weakest of all jobs. Without an accepted job there is none.
+      headers: ackHeader.partial(),
     },
   },
   problems: ['redis_unavailable'],

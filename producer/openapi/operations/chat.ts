@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { queueHeaders } from '../../v1/responses/create-request.ts';
-import type { Operation } from '../operation.ts';
+import { ackHeader, type Operation } from '../operation.ts';
 import { CREATE_PROBLEMS } from './v1.ts';
 
 const completion = z
@@ -63,6 +63,7 @@ export const createChatCompletion: Operation = {
     200: {
       description: 'The chat completion, or its chunks',
       content: { schema: completion, streamed: 'text/event-stream' },
+      headers: ackHeader,
     },
   },
   refusals: 'envelope',

@@ -3,14 +3,17 @@ import { jobRequest } from '../../../src/job/request.ts';
 import { jobPage, jobResult, jobView } from '../../../src/job/view.ts';
 import { enqueueQuery, listQuery, noQuery, waitQuery } from '../../routes/job-queries.ts';
 import { completedJobExample, resultExample, waitingJobExample } from '../examples.ts';
-import type { Answer, Operation } from '../operation.ts';
+import { type Answer, ackHeader, type Operation } from '../operation.ts';
 import { quote, quoteExample } from '../quote-schema.ts';
 
 const job = (description: string, example?: unknown): Answer => ({
   description,
   content: { schema: jobView, ...(example !== undefined && { examples: { job: example } }) },
 });
-const location = z.object({ location: z.string().describe('The path of the job.') });
+const location = z.object({
+  location: z.string().describe('The path of the job.'),
+  ...ackHeader.shape,
+});
 
 export const enqueueJob: Operation = {
   id: 'enqueueJob',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { queueHeaders } from '../../v1/responses/create-request.ts';
-import type { Operation } from '../operation.ts';
+import { ackHeader, type Operation } from '../operation.ts';
 
 const response = z
   .looseObject({
@@ -65,7 +65,13 @@ export const createResponse: Operation = {
     schema: body,
     examples: { background: { model: 'o3', input: 'Why is the sky blue?', background: true } },
   },
-  answers: answered('The response: queued in the background, else finished', events),
+  answers: {
+    200: {
+      description: 'The response: queued in the background, else finished',
+      content: { schema: response, streamed: events },
+      headers: ackHeader,
+    },
+  },
   refusals: 'envelope',
   passesRefusalsOn: true,
   problems: CREATE_PROBLEMS,

@@ -49,6 +49,7 @@ function unchangeable({
   redisBinary,
   redisDownload,
   prefix,
+  ack,
   host,
   port,
   workerPort,
@@ -58,7 +59,7 @@ function unchangeable({
   hasBuiltInModels,
 }: Config) {
   return {
-    ...{ redisUrl, redisBinary, redisDownload, prefix, host, port },
+    ...{ redisUrl, redisBinary, redisDownload, prefix, ack, host, port },
     ...{ workerPort, concurrency, shutdownMs, logLevel, hasBuiltInModels },
   };
 }

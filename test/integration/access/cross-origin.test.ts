@@ -55,7 +55,8 @@ describe('a page of an allowed origin', () => {
     const headers = { origin: APP, ...KEY };
     const allowed = {
       'access-control-allow-origin': APP,
-      'access-control-expose-headers': 'Location,Retry-After,Retry-After-Ms,X-Request-Id,X-Should-Retry',
+      'access-control-expose-headers':
+        'Location,O3Q-Ack,Retry-After,Retry-After-Ms,X-Request-Id,X-Should-Retry',
     };
     expect(await send('POST', '/jobs', { body, headers })).toMatchObject({ status: 202, headers: allowed });
     expect(await send('GET', '/v1/models', { headers })).toMatchObject({ status: 200, headers: allowed });

@@ -6,6 +6,7 @@ import { defaultHttp, defaultModels, type HttpConfig, type Models } from '../../
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
+import type { Ack } from '../../../src/redis/ack/level.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { type O3Worker, startWorker } from '../../../worker/worker.ts';
@@ -21,6 +22,8 @@ export interface InstanceOptions {
   redis?: TestRedis;
   /** The URL by which producer and workers reach Redis. Default: the URL of `redis`. */
   redisUrl?: string;
+  /** Default: `memory`. */
+  ack?: Ack;
   /** Default 100. */
   concurrency?: number;
   /** The secret of OpenAI's webhooks. Default: the producer accepts none. */
@@ -79,7 +82,8 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     http: { ...defaultHttp(), ...options.http },
     ...(options.keys !== undefined && { keys: options.keys }),
   };
-  const common = { settings, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
+  const { redisUrl = redis.url, ack = 'memory' } = options;
+  const common = { settings, redisUrl, prefix: 'o3q', ack, logger };
   const producer = await startProducer({
     ...common,
     host: '127.0.0.1',

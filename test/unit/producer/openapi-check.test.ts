@@ -6,7 +6,11 @@ const enqueued: Exchange = {
   path: '/jobs?wait=1',
   requestBody: { question: 'Why is the sky blue?' },
   status: 202,
-  headers: { 'content-type': 'application/json; charset=utf-8', location: '/jobs/x' },
+  headers: {
+    'content-type': 'application/json; charset=utf-8',
+    location: '/jobs/x',
+    'o3q-ack': 'memory',
+  },
   body: waitingJobExample,
 };
 const refused: Exchange = {
