@@ -7,7 +7,7 @@ import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
 import { configPathOf, type FileConfig, readConfigFile } from './file.ts';
 import { isSecretFile, secretFilesOf, withSecretsOfFiles } from './secret-files.ts';
-import type { ProxyAddresses } from './upstream-address.ts';
+import { type ProxyAddresses, withProxies } from './upstream-address.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -259,13 +259,6 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-/** withProxies prefers `https_proxy` to `HTTPS_PROXY`, and so on, as curl does. */
-function withProxies(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const small = (name: string) => environment[name.toLowerCase()] || environment[name];
-  const names = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
-  return { ...environment, ...Object.fromEntries(names.map((name) => [name, small(name)])) };
 }
 
 /**

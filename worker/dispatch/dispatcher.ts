@@ -1,25 +1,15 @@
-import { derived } from '../../src/async/derived.ts';
 import { createWaker } from '../../src/async/waker.ts';
-import type { Models } from '../../src/config/file.ts';
 import { DISPATCHER_LOOKS_EVERY_MS, type NextJob, type QueueLook } from '../../src/fair-queue/fair-queue.ts';
-import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
-import { limitsOf } from '../../src/quota/limits.ts';
-import type { Quotas, QuotaWait } from '../../src/quota/quota.ts';
+import type { QuotaWait } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import type { QuotaSignals } from '../reservation/quota-signals.ts';
-import { reserveAndStart, type Source } from '../reservation/reserve.ts';
+import { reserveAndStart } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
-import { createWindowChoice } from '../windows/choice.ts';
 import { createPassedOver } from './passed-over.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
+import { createSources, type SourcesOptions } from './sources.ts';
 
-export interface DispatcherOptions {
-  queue: ModelQueue;
-  /** All configured models, because they may share an upstream model. They may change: each round reads them. */
-  settings: Pick<Models, 'models'>;
-  quotas: Quotas;
-  quotaSignals: QuotaSignals;
+export interface DispatcherOptions extends SourcesOptions {
   tenantQuotas: TenantQuotas;
   tenantLimits: TenantLimits;
   subscriber: RedisClient;
@@ -34,10 +24,6 @@ export interface DispatcherOptions {
   unsent: (tenant?: string) => number;
   /** Returns how many jobs of a tenant this worker holds. */
   held: (tenant: string) => number;
-  /** Returns the time of Redis, in Unix milliseconds. */
-  now: () => number;
-  /** See WorkerOptions. */
-  windowScale: number;
   onError: (error: Error) => void;
 }
 
@@ -106,18 +92,8 @@ const AFTER_ERROR_MS = 1000;
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, settings, quotas, tenantLimits, room, onError } = options;
+  const { queue, tenantLimits, room, onError } = options;
   const { fairQueue } = queue;
-  const currentSources = derived(
-    () => settings.models,
-    (models) =>
-      queue.upstreamModels.map((name) => ({
-        name,
-        quota: quotas.of(name),
-        limits: limitsOf(models, name, queue.config),
-        windows: createWindowChoice(queue.config, name, options.now, options.windowScale),
-      })),
-  );
 
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
@@ -133,7 +109,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     heard.add(lack);
     if (awaited.includes(lack)) waker.wake();
   };
-  const listenToQuotas = listen(options, ownPausedTenants, hear);
+  const currentSources = createSources(options, () => hear('quota'));
+  // Subscribes to their quotas before `listen` calls `hear` for what was missed.
+  currentSources();
+  listen(options, ownPausedTenants, hear);
 
   const reporter = createQueueStatusReporter(queue, fairQueue, options.now, onError);
   let hasGathered = false;
@@ -148,8 +127,6 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const sources = currentSources();
     const [first] = sources;
-    if (first === undefined) throw new Error('expected a model to have an upstream');
-    listenToQuotas(sources);
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
     const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
@@ -278,17 +255,13 @@ function withinShares(
   });
 }
 
-/**
- * Subscribes to every message that may allow more jobs to start.
- * @returns a function that also subscribes to the quotas of sources that were configured since.
- */
+/** Subscribes to the messages of the fair queue and of tenants' limits that may allow more jobs to start. */
 function listen(
-  { queue, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
+  { queue, tenantQuotas, subscriber, onError }: DispatcherOptions,
   ownPausedTenants: Set<string>,
   hear: (lack: Lack) => void,
-): (sources: readonly Source[]) => void {
+): void {
   const { fairQueue, keys } = queue;
-  const heardQuotas = new Set<string>();
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
     else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))
@@ -300,11 +273,4 @@ function listen(
   };
   subscriber.subscribe(keys.fairQueue('wake'), tenantQuotas.channel).then(hearAll, onError);
   subscriber.on('ready', hearAll);
-  return (sources) => {
-    for (const { name, quota } of sources) {
-      if (heardQuotas.has(name)) continue;
-      heardQuotas.add(name);
-      quotaSignals.listen(quota, () => hear('quota'));
-    }
-  };
 }
