@@ -12,6 +12,7 @@ import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
+import type { AttemptTrace } from '../src/tracing/attempt-trace.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
 import {
@@ -23,8 +24,15 @@ import {
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import type { PurchaseEvent } from './attempt/purchase.ts';
-import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
+import {
+  giveBackTarget,
+  limitAttempts,
+  queuedJobOf,
+  RecordedEnd,
+  settle,
+  startTrace,
+  tenantOf,
+} from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
@@ -112,7 +120,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onThrottled: () => metrics.throttled(),
   });
 
-  const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
+  const writerOf = (job: Job, lockToken: string, trace?: AttemptTrace): RunRecordWriter =>
     createRunRecordWriter({
       ...{ redis, keys, lockToken, compression: queue.compression },
       id: job.id ?? '',
@@ -121,6 +129,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(settings.retention),
+      trace: trace?.attempt,
       ...createRunObserver(job, metrics, options.upstream.isSimulated),
     });
 
@@ -136,23 +145,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onFirstToken: metrics.firstToken,
   };
 
-  const notePurchase = (id: string, what: PurchaseEvent): void => {
-    logPurchase(logger, id, what);
-    if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
-    metrics.purchase(what);
-  };
-
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     // An attempt keeps the settings with which it began.
     const model = queue.config;
-    const maxAttempts = attemptsOf(job, model);
-    // BullMQ itself retries only after an unexpected error of ours. BullMQ knows no jitter and no
-    // Retry-After, so its wait is the shortest backoff. Only this process sees these two values; Redis keeps
-    // what the producer wrote.
-    job.opts.attempts = maxAttempts;
-    job.opts.backoff = { type: 'fixed', delay: model.backoff.baseMs };
-    const writer = writerOf(job, token);
+    const maxAttempts = limitAttempts(job, model);
+    const trace = startTrace(job, { queue, tenants: settings.tenants }, services.now());
+    const writer = writerOf(job, token, trace);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
@@ -161,15 +160,17 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           model,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
-          ...{ writer, active, reservation },
-          onPurchase: (what) => notePurchase(id, what),
+          ...{ writer, active, reservation, trace },
+          onPurchase(what) {
+            logPurchase(logger, id, what);
+            if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
+            metrics.purchase(what);
+          },
         });
         // A job that was released or lost keeps its reservation, which the job's next worker takes over.
+        const isAnswered = outcome.kind === 'completed';
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
-          reservation.settle(
-            outcome.kind === 'completed' ? outcome.summary.usage : null,
-            outcome.kind === 'completed',
-          );
+          reservation.settle(isAnswered ? outcome.summary.usage : null, isAnswered);
         return outcome;
       } finally {
         reservation.close();

@@ -4,6 +4,7 @@ import { createSimulator, type Simulator, type SimulatorOptions } from '../../si
 import { createLiveConfig, type LiveConfig } from '../../src/config/live/live-config.ts';
 import { watchConfig } from '../../src/config/live/watch.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
+import { flushSpans, outsideTraces } from '../../src/tracing/span-context.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
 import {
@@ -97,6 +98,9 @@ function simulatorFrom(options: SimulatorOptions): Simulator {
   }
 }
 
+/** How long the process waits for a collector of traces before it ends, in milliseconds. */
+const FLUSH_MS = 1000;
+
 async function run(
   context: CommandContext,
   start: (processContext: ProcessContext) => Promise<void>,
@@ -113,10 +117,12 @@ async function run(
     signals: context.stopSignals(watch.reload),
     shutdownMs: config.shutdownMs,
     logger,
-    start: (keep) => start({ config, logger, keep, died }),
+    // What the parts do all the time belongs to no trace.
+    start: (keep) => outsideTraces(() => start({ config, logger, keep, died })),
     died: deadPart,
   });
   watch.stop();
+  await flushSpans(FLUSH_MS);
   context.exit(exitCode);
 }
 
