@@ -25,15 +25,8 @@ export function mergeConfig(before: Config, read: Config): Merged {
     models,
     defaultModel: Object.hasOwn(models, read.defaultModel) ? read.defaultModel : before.defaultModel,
     http: httpFrom(before.http, read.http),
-    // With and without keys a producer is built differently; so is a process with and without a webhook.
+    // With and without keys a producer is built differently.
     keys: before.keys.length > 0 && read.keys.length > 0 ? read.keys : before.keys,
-    signingSecret: before.signingSecret && (read.signingSecret ?? before.signingSecret),
-    openai: {
-      ...before.openai,
-      apiKey: before.openai.apiKey && (read.openai.apiKey ?? before.openai.apiKey),
-      webhookSecret:
-        before.openai.webhookSecret && (read.openai.webhookSecret ?? before.openai.webhookSecret),
-    },
   };
   const merged = sharing(before, config);
   return {
@@ -43,7 +36,7 @@ export function mergeConfig(before: Config, read: Config): Merged {
   };
 }
 
-/** These come from variables that are no files, or decide how the process is built. */
+/** These decide how the process is built, or with which secrets its connections are made. */
 function unchangeable({
   redisUrl,
   redisBinary,
@@ -57,10 +50,12 @@ function unchangeable({
   shutdownMs,
   logLevel,
   hasBuiltInModels,
+  signingSecret,
+  openai,
 }: Config) {
   return {
     ...{ redisUrl, redisBinary, redisDownload, prefix, ack, host, port },
-    ...{ workerPort, concurrency, shutdownMs, logLevel, hasBuiltInModels },
+    ...{ workerPort, concurrency, shutdownMs, logLevel, hasBuiltInModels, signingSecret, openai },
   };
 }
 
