@@ -1,3 +1,4 @@
+import type { Ack } from '../../src/redis/ack/level.ts';
 import { findViolations, uncertainPurchases } from '../evidence/checks.ts';
 import type { Evidence, JobEvidence } from '../evidence/evidence.ts';
 import { jobNameIn, type LedgerEntry } from '../evidence/ledger.ts';
@@ -10,6 +11,8 @@ import { BACKGROUND, FOREGROUND, type Strike, type Variant } from './variants.ts
 /** Seen is everything that is known after a variant. */
 interface Seen {
   variant: Variant;
+  /** `O3Q_ACK` of producers and workers. */
+  ack: Ack;
   strike: Strike;
   asked: readonly Asked[];
   evidence: Evidence;
@@ -32,6 +35,7 @@ export function findingsOf(seen: Seen): Findings {
       byModel(asked, (one) => one.acceptedAt !== undefined, asked),
     ),
     ...lossRequirements(seen, excuses),
+    ...acknowledged(seen),
     ...purchaseRequirements(seen, excuses),
     exactly('answered with 500', 0, answersOf(asked).filter(({ status }) => isBroken(status)).length),
     ...darkness(seen),
@@ -86,6 +90,42 @@ function lossRequirements(
   const { from, to } = unreplicated;
   const unsafe = asked.filter(({ acceptedAt = 0 }) => acceptedAt >= from && acceptedAt <= to);
   return [rest, figure('accepted while the replica was cut off', `${unsafe.length}, lost ${excused.length}`)];
+}
+
+/**
+ * acknowledged says what the answers promised and what came of it. A job whose answer named the disk or the
+ * replica must not be lost by a kill: the same disk, or that replica, goes on.
+ */
+function acknowledged({ ack, asked, evidence, strike: { faultAt } }: Seen): Requirement[] {
+  const lost = new Set(
+    evidence.jobs.flatMap(({ history, last }) =>
+      history.accepted && last?.status !== 'completed' ? [history.name] : [],
+    ),
+  );
+  const accepted = asked.filter(({ acceptedAt }) => acceptedAt !== undefined);
+  const confirmed = accepted.filter(({ answers }) => answers.at(-1)?.ack === ack);
+  const took = answersOf(asked)
+    .filter(({ at, status }) => at < faultAt && status === 202)
+    .map(({ tookMs }) => tookMs);
+  return [
+    ...(ack === 'memory'
+      ? []
+      : [
+          exactly(
+            `lost, of those whose answer said ${ack}`,
+            0,
+            confirmed.filter(({ name }) => lost.has(name)).length,
+          ),
+        ]),
+    figure(
+      `accepted, of these with ${ack} in the answer, lost`,
+      [accepted.length, confirmed.length, lost.size].join(', '),
+    ),
+    figure(
+      'to be accepted, before the fault: p50, p99',
+      `${percentile(took, 0.5)} ms, ${percentile(took, 0.99)} ms`,
+    ),
+  ];
 }
 
 function purchaseRequirements(
