@@ -9,6 +9,7 @@ import { runDeploy } from './crashes/deploy.ts';
 import { runKills } from './crashes/kills.ts';
 import { runLeases } from './crashes/leases.ts';
 import { runRedisOutage } from './crashes/redis-outage.ts';
+import { BACKUPS, runRestore } from './crashes/restore.ts';
 import { runStorm } from './crashes/storm.ts';
 import { disturbanceCounts } from './crashes/storm-plan.ts';
 import { isClean, type Report, reportText } from './evidence/report.ts';
@@ -144,6 +145,16 @@ command(
         acks: ack,
         variants: VARIANTS.filter(({ name }) => only?.includes(name) ?? true),
       }),
+    ),
+  );
+command('restore', 'a backup of Redis with 50 jobs in every state, restored after more work was done')
+  .addOption(new Option('--only <kinds...>', 'only these kinds of backup').choices(BACKUPS))
+  .action(({ only, ...options }: Common & { only?: string[] }) =>
+    play(options, (stage) =>
+      runRestore(
+        stage,
+        BACKUPS.filter((kind) => only?.includes(kind) ?? true),
+      ),
     ),
   );
 command(

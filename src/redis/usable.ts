@@ -26,12 +26,17 @@ export type AssertRedisUsableOptions = {
 };
 
 const OLDEST_VERSION = [6, 2] as const;
+/**
+ * LAYOUT numbers how o3-queue stores its data in Redis. It is raised by a change that a process of the
+ * version before would misread or damage; new keys and new optional fields do not raise it.
+ */
+const LAYOUT = '1';
 
 /**
  * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: the
- * version, the database, and each right of this user, by using it. When a configured Redis does not answer,
- * the embedded Redis does not replace it, because that would hide the jobs in the configured Redis. The
- * caller disconnects the client, also after a failure.
+ * version, the database, each right of this user, by using it, and the layout of what is stored under the
+ * prefix. When a configured Redis does not answer, the embedded Redis does not replace it, because that would
+ * hide the jobs in the configured Redis. The caller disconnects the client, also after a failure.
  *
  * @throws {RedisUnavailableError}
  */
@@ -66,6 +71,7 @@ export async function assertRedisUsable(
   }
   if (prefix === undefined) return;
   await checkRights(client, url, { warn, prefix });
+  await checkLayout(client, url, prefix);
   await assertAckPossible(client, url, { ack, prefix });
 }
 
@@ -120,6 +126,28 @@ async function checkRights(
       throw new RedisUnavailableError(`Redis at ${maskRedisUrl(url)} ${lackOf(error, right, acl)}`);
     }
   }
+}
+
+/**
+ * The first process under a prefix writes the layout. Each later one compares it with its own: during a
+ * rolling deploy two versions share one Redis, and each would write what the other misreads.
+ *
+ * @throws {RedisUnavailableError} naming both layouts.
+ */
+async function checkLayout(client: RedisClient, url: string, prefix: string): Promise<void> {
+  const name = `${prefix}:layout`;
+  await client.setnx(name, LAYOUT).catch((error: unknown) => {
+    // The next process that starts writes it.
+    if (!isRedisRefusal(error) || isLastingRefusal(error)) throw error;
+  });
+  const found = await client.get(name);
+  if (found === null || found === LAYOUT) return;
+  const other = Number(found) > Number(LAYOUT) ? 'a newer' : 'an older';
+  throw new RedisUnavailableError(
+    `Redis at ${maskRedisUrl(url)} has data of ${other} o3-queue under ${prefix}: (layout ${found}; this version ` +
+      `has layout ${LAYOUT}). Start that version, or choose another O3Q_PREFIX. docs/operating/UPGRADING.md ` +
+      'has the way from one to the other.',
+  );
 }
 
 function lackOf(error: unknown, right: string, acl: string): string {

@@ -99,6 +99,21 @@ describe('the check of Redis at the start', () => {
     expect(await admin.exists('o3q:lost')).toBe(0);
   });
 
+  it('the first process writes the layout of its data, and a process of another layout refuses to start', async () => {
+    const admin = connectRedis(redis.url, 'patient', { onError: () => undefined });
+    clients.push(admin);
+    expect(await checked(redis.url, undefined, 'numbered')).toEqual([]);
+    expect(await admin.get('numbered:layout')).toBe('1');
+    expect(await checked(redis.url, undefined, 'numbered')).toEqual([]);
+    await admin.set('numbered:layout', '2');
+    await expect(checked(redis.url, undefined, 'numbered')).rejects.toThrow(
+      `Redis at ${redis.url} has data of a newer o3-queue under numbered: (layout 2; this version has layout 1).`,
+    );
+    await admin.set('numbered:layout', '0');
+    await expect(checked(redis.url, undefined, 'numbered')).rejects.toThrow('data of an older o3-queue');
+    expect(await checked(redis.url, undefined, 'another')).toEqual([]);
+  });
+
   it('a malformed URL is an error', async () => {
     await expect(checked('localhost:6379')).rejects.toThrow('Not a Redis URL: localhost:6379');
   });

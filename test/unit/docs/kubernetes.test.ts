@@ -12,6 +12,7 @@ import { getScaling } from '../../../producer/openapi/operations/models.ts';
 import { VARIABLES } from '../../../src/config/environment.ts';
 import { fileSchema } from '../../../src/config/schema.ts';
 import { isSecretFile } from '../../../src/config/secret-files.ts';
+import { RUNNABLE_LIMITS } from '../../../src/models/runnable.ts';
 import { cacheFolder, errorsOfLiterals, type Literal } from '../../support/typed-literals.ts';
 
 const ROOT = join(__dirname, '../../..');
@@ -280,6 +281,13 @@ describe('the scaling by KEDA', () => {
       expect(metadata['url']).toBe('http://o3q-producer.o3q.svc/scaling');
       expect(example).toHaveProperty(metadata['valueLocation'] ?? '', expect.any(Number));
     }
+  });
+
+  it('has limits of which the documentation names each', () => {
+    const text = readFileSync(join(ROOT, 'docs/operating/DEPLOYING.md'), 'utf8');
+    const [, sentence = ''] = /`limited_by` is what holds the others: ([^;]+)/.exec(text) ?? [];
+    const named = [...sentence.matchAll(/`(\w+)`/g)].map(([, limit]) => limit);
+    expect(named.sort()).toEqual([...RUNNABLE_LIMITS].sort());
   });
 
   it('aims at three quarters of what a worker holds', () => {

@@ -42,6 +42,24 @@ describe('docs/operating', () => {
     }
   });
 
+  it.each(
+    readdirSync(join(ROOT, 'docs/operating')).flatMap((name) =>
+      [...page(name).matchAll(/```json\n(.*?)```/gs)]
+        .map(([, json = '']) => json)
+        .filter((json) => /"(models|tenants)"/.test(json) && !json.includes('"runnable"'))
+        .map((json) => [name, json.slice(0, 60), json]),
+    ),
+  )('shows settings in %s that are accepted: %s', (_name, _beginning, json) => {
+    const folder = mkdtempSync(join(tmpdir(), 'o3q-operations-'));
+    try {
+      const path = join(folder, 'o3q.config.json');
+      writeFileSync(path, json);
+      expect(readConfigFile(path)).not.toHaveProperty('flaws');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('states the retention that holds without a configuration file', () => {
     const { completedHours, failedHours } = defaultModels().retention;
     expect(REDIS).toContain(
