@@ -179,6 +179,8 @@ describe('a tenant', () => {
     ['GET', '/board/api/queues'],
     ['PUT', '/board/api/queues/o3/pause'],
     ['POST', '/board/api/queues/o3/add'],
+    ['GET', '/models'],
+    ['GET', '/scaling'],
   ])('may not %s %s, which concerns the jobs of all tenants', async (method, path) => {
     expectProblem(await as('alice', method, path), 403, 'forbidden');
   });
