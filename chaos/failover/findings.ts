@@ -61,7 +61,7 @@ interface Excuses {
   isLostAnswer(name: string): boolean;
 }
 
-function excusesFor({ asked, responses, strike: { unreplicated } }: Seen): Excuses {
+function excusesFor({ ack, asked, responses, strike: { unreplicated } }: Seen): Excuses {
   if (unreplicated === undefined) return { isLostJob: () => false, isLostAnswer: () => false };
   const { from, to } = unreplicated;
   const of = new Map(asked.map((one) => [one.name, one]));
@@ -70,8 +70,10 @@ function excusesFor({ asked, responses, strike: { unreplicated } }: Seen): Excus
   );
   return {
     isLostJob({ history, last }) {
-      const { acceptedAt = 0 } = of.get(history.name) ?? {};
-      return last === undefined && acceptedAt >= from && acceptedAt <= to;
+      const { acceptedAt = 0, answers = [] } = of.get(history.name) ?? {};
+      // The kill ends the waits for the replica or the disk, and their answers come after it.
+      const isUnconfirmed = ack !== 'memory' && answers.at(-1)?.ack === 'memory';
+      return last === undefined && acceptedAt >= from && (acceptedAt <= to || isUnconfirmed);
     },
     isLostAnswer: (name) => of.get(name)?.model === FOREGROUND && boughtBefore.has(name),
   };
@@ -93,13 +95,13 @@ function lossRequirements(
 }
 
 /**
- * acknowledged says what the answers promised and what came of it. A job whose answer named the disk or the
- * replica must not be lost by a kill: the same disk, or that replica, goes on.
+ * acknowledged says what the answers promised and what came of it. Redis must not lose a job whose answer said
+ * `replica`: that replica goes on. `disk` promises nothing when another server goes on.
  */
 function acknowledged({ ack, asked, evidence, strike: { faultAt } }: Seen): Requirement[] {
   const lost = new Set(
     evidence.jobs.flatMap(({ history, last }) =>
-      history.accepted && last?.status !== 'completed' ? [history.name] : [],
+      history.accepted && last === undefined ? [history.name] : [],
     ),
   );
   const accepted = asked.filter(({ acceptedAt }) => acceptedAt !== undefined);
@@ -108,7 +110,7 @@ function acknowledged({ ack, asked, evidence, strike: { faultAt } }: Seen): Requ
     .filter(({ at, status }) => at < faultAt && status === 202)
     .map(({ tookMs }) => tookMs);
   return [
-    ...(ack === 'memory'
+    ...(ack !== 'replica'
       ? []
       : [
           exactly(
