@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
-import type { ApiKey } from '../src/config/api-keys.ts';
-import { defaultHttp, type HttpConfig, type Models, modelsOf } from '../src/config/file.ts';
+import { ADMIN, type ApiKey } from '../src/config/api-keys.ts';
+import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
@@ -11,10 +11,20 @@ import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import type { Ack } from '../src/redis/ack/level.ts';
 import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
-import { createApp } from './app.ts';
+import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
 
-export interface ProducerOptions extends Models {
+/** ProducerSettings are the part of the configuration that a producer needs. */
+export interface ProducerSettings extends Models {
+  /** The callers' keys. Default: none, so that the producer must listen on loopback. */
+  readonly keys?: readonly ApiKey[];
+  /** How callers reach the producer, and what they may send. Default: as without a file. */
+  readonly http?: HttpConfig;
+}
+
+export interface ProducerOptions {
+  /** They may change while the producer runs: each field is read when it is needed. */
+  settings: ProducerSettings;
   redisUrl: string;
   prefix: string;
   host: string;
@@ -26,10 +36,6 @@ export interface ProducerOptions extends Models {
   webhooksOut?: boolean;
   /** See O3QueueOptions. Default `memory`. */
   ack?: Ack;
-  /** The callers' keys. Default: none, so that the producer must listen on loopback. */
-  keys?: readonly ApiKey[];
-  /** How callers reach the producer, and what they may send. Default: as without a file. */
-  http?: Partial<HttpConfig>;
   /** See AppOptions. */
   headersMs?: number;
   /** See MountOptions. */
@@ -51,11 +57,18 @@ export interface Producer extends Stoppable {
  * @throws {ListenError} when it cannot listen on the address.
  */
 export async function startProducer(options: ProducerOptions): Promise<Producer> {
-  const { host, port, keys = [], logger } = options;
+  const { host, port, settings, logger } = options;
+  const { keys = [], tenants } = settings;
   assertKeysOrLoopback({ keys, host });
   if (keys.length === 0)
     logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
-  const keyless = Object.keys(options.tenants ?? {}).filter((name) => !keys.some((key) => key.name === name));
+  const keyless = Object.keys(tenants).filter((name) => !keys.some((key) => key.name === name));
+  if (keys.length > 0 && !keys.some(({ name }) => name === ADMIN)) {
+    logger.warn(
+      'O3Q_KEYS has no key named admin: no key sees all jobs, uses the board or resumes a paused model. Add one: ' +
+        'admin:$(openssl rand -hex 32)',
+    );
+  }
   if (keys.length > 0 && keyless.length > 0)
     logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
   // The address comes first: a producer that cannot listen should not connect to Redis.
@@ -72,43 +85,44 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
 function producerOn(
   server: Server,
   {
+    settings,
     redisUrl,
     prefix,
     host,
     webhookSecret,
     webhooksOut = false,
     ack = 'memory',
-    keys = [],
-    http,
     headersMs,
     keepAliveMs,
     upstream,
     logger,
-    ...models
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const onWeakAck = createWeakAckLog(ack, logger);
-  const queue = new InstanceQueue({
-    ...{ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError },
-    ...modelsOf(models),
-  });
+  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError, settings });
   queue.driveActions(onError);
   const draining = new AbortController();
-  const { requestsPerMinute, basePath, maxBodyMb, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
-  const access = { keys, host, requestsPerMinute, logger };
+  const withoutFile = defaultHttp();
+  const appSettings: AppSettings = {
+    get tenants() {
+      return settings.tenants;
+    },
+    get keys() {
+      return settings.keys ?? [];
+    },
+    get http() {
+      return settings.http ?? withoutFile;
+    },
+  };
   const app = createApp({
     queue,
-    access,
-    basePath: basePath.replace(/\/$/, ''),
-    corsOrigins,
-    trustProxy,
-    tenants: models.tenants,
+    settings: appSettings,
+    host,
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
-    maxBodyMb,
     ...(upstream !== undefined && { upstream }),
     logger,
   });

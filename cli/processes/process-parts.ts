@@ -2,7 +2,6 @@ import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
-import { modelsOf } from '../../src/config/file.ts';
 import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
 import type { Logger } from '../../src/process/log.ts';
@@ -21,6 +20,7 @@ const WINDOW_SCALE = 3600;
 
 /** ProcessContext holds what is needed to start the parts of one process. */
 export interface ProcessContext {
+  /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
@@ -105,20 +105,19 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, ack, concurrency, workerPort, host, signingSecret, http } = config;
+  const { prefix, ack, concurrency, workerPort, host, signingSecret } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   const launched = keep(
     startWorker({
-      ...modelsOf(config),
+      settings: config,
       redisUrl,
       prefix,
       ack,
       concurrency,
       upstream,
-      publicUrl: http.publicUrl,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
       logger: logger.child({ part: 'worker' }),
     }),
@@ -151,16 +150,14 @@ export async function launchProducer(
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
-  const { prefix, ack, host, port, keys, http, openai } = config;
+  const { prefix, ack, host, port, openai } = config;
   const producer = await startProducer({
-    ...modelsOf(config),
+    settings: config,
     redisUrl,
     prefix,
     ack,
     host,
     port,
-    keys,
-    http,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,

@@ -62,7 +62,7 @@ function handlerOf(
       get ownUrl() {
         return `${request.protocol}://${request.host}${basePathOf(response)}`;
       },
-      openStream: () => openStreams.open(callerOf(response), goneSignal()),
+      openStream: () => openStreams.open(callerOf(response), goneSignal(), () => response.destroy()),
       caller: callerOf(response),
       queue: queueFor(response),
     };

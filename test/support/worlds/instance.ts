@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { type Producer, startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
-import { defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
+import { defaultHttp, defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
@@ -77,16 +77,19 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const upstream = { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
+  const settings = {
+    ...models,
+    http: { ...defaultHttp(), ...options.http },
+    ...(options.keys !== undefined && { keys: options.keys }),
+  };
   const { redisUrl = redis.url, ack = 'memory' } = options;
-  const common = { ...models, redisUrl, prefix: 'o3q', ack, logger };
+  const common = { settings, redisUrl, prefix: 'o3q', ack, logger };
   const producer = await startProducer({
     ...common,
     host: '127.0.0.1',
     port: 0,
     webhookSecret: options.webhookSecret,
     webhooksOut: options.webhooksOut !== undefined,
-    ...(options.keys !== undefined && { keys: options.keys }),
-    ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
     ...(options.keepAliveMs !== undefined && { keepAliveMs: options.keepAliveMs }),
     upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
