@@ -112,11 +112,18 @@ function lateAfterCancel({ history, last, bought }: JobEvidence, onItsWayMs: num
   const wrong = after.filter(
     (entry) =>
       entry.created_at > cancelAnsweredAt + onItsWayMs ||
-      (canBeStopped(entry) && entry.cancelled_at === null),
+      (canBeStopped(entry) &&
+        entry.cancelled_at === null &&
+        !hasEndedBy(cancelAnsweredAt + onItsWayMs, entry)),
   );
   // For each uncertain purchase one create was sent before the cancel, and was delayed for so long that no
   // worker waited for its id any more.
   return wrong.slice(uncertainPurchases(last));
+}
+
+/** Returns whether a response ended by itself before a worker had to have stopped it. */
+function hasEndedBy(time: number, { ended_at }: LedgerEntry): boolean {
+  return ended_at !== null && ended_at <= time;
 }
 
 /**

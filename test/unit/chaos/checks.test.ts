@@ -157,7 +157,16 @@ test.each([
     [purchase({ created_at: CANCELLED_AT + 1001, cancelled_at: CANCELLED_AT + 1100 })],
     [NOT_AFTER_CANCEL],
   ],
-  ['on its way, and never stopped', [purchase({ created_at: CANCELLED_AT + 500 })], [NOT_AFTER_CANCEL]],
+  [
+    'on its way, and never stopped',
+    [purchase({ created_at: CANCELLED_AT + 500, ended_at: CANCELLED_AT + 1001 })],
+    [NOT_AFTER_CANCEL],
+  ],
+  [
+    'on its way, and ended before a worker had to stop it',
+    [purchase({ created_at: CANCELLED_AT + 500, ended_at: CANCELLED_AT + 600 })],
+    [],
+  ],
   [
     'on its way, and stopped',
     [purchase({ created_at: CANCELLED_AT + 500, cancelled_at: CANCELLED_AT + 600 })],
@@ -169,7 +178,7 @@ test.each([
 });
 
 test('a cancelled job with one uncertain purchase may be bought late once', () => {
-  const late = purchase({ created_at: CANCELLED_AT + 5000 });
+  const late = purchase({ created_at: CANCELLED_AT + 5000, ended_at: CANCELLED_AT + 9000 });
   const last = { ...cancelled, uncertain_purchases: 1, purchases: 0 };
   expect(rulesBroken(evidenceOf([last], { bought: [late] }))).toEqual([]);
   expect(rulesBroken(evidenceOf([last], { bought: [late, late] }))).toContain(NOT_AFTER_CANCEL);
