@@ -1,3 +1,4 @@
+import { warnOfKeys } from '../../producer/access/access.ts';
 import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
@@ -22,6 +23,8 @@ const WINDOW_SCALE = 3600;
 export interface ProcessContext {
   /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
+  /** Calls a function after each change of the configuration. */
+  onChange: (listener: () => void) => void;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -35,8 +38,9 @@ export interface ProcessContext {
  *
  * @returns the URL of Redis.
  */
-export async function startRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
-  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+export async function startRedis(context: ProcessContext): Promise<string> {
+  const { config, logger } = context;
+  const url = config.redisUrl ?? (await embeddedRedis(context));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
   });
@@ -146,7 +150,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, logger, keep }: ProcessContext,
+  { config, onChange, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -162,6 +166,13 @@ export async function launchProducer(
     webhooksOut: config.signingSecret !== undefined,
     upstream,
     logger: logger.child({ part: 'producer' }),
+  });
+  let { keys, tenants } = config;
+  onChange(() => {
+    // What has not changed is the same object.
+    if (config.keys === keys && config.tenants === tenants) return;
+    ({ keys, tenants } = config);
+    warnOfKeys(config, logger);
   });
   return keep(producer).url;
 }

@@ -118,7 +118,7 @@ async function run(
     shutdownMs: config.shutdownMs,
     logger,
     // What the parts do all the time belongs to no trace.
-    start: (keep) => outsideTraces(() => start({ config, logger, keep, died })),
+    start: (keep) => outsideTraces(() => start({ config, onChange: watch.onChange, logger, keep, died })),
     died: deadPart,
   });
   watch.stop();
