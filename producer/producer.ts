@@ -4,6 +4,7 @@ import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
@@ -13,6 +14,7 @@ import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback, warnOfKeys } from './access/access.ts';
 import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
+import { createProducerMetrics } from './metrics/producer-metrics.ts';
 
 /** ProducerSettings are the part of the configuration that a producer needs. */
 export interface ProducerSettings extends Models {
@@ -42,6 +44,8 @@ export interface ProducerOptions {
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
+  metrics?: ProcessMetrics;
   logger: Logger;
 }
 
@@ -85,12 +89,22 @@ function producerOn(
     headersMs,
     keepAliveMs,
     upstream,
+    metrics: shared,
     logger,
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const onWeakAck = createWeakAckLog(ack, logger);
-  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError, settings });
+  const metrics = createProducerMetrics(Object.keys(settings.models), shared);
+  const logWeakAck = createWeakAckLog(ack, logger);
+  const queue = new InstanceQueue({
+    ...{ redisUrl, prefix, webhooksOut, ack, onError, settings },
+    onWeakAck(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+    onCancelled: metrics.cancelled,
+  });
+  metrics.watchRedis(() => queue.redisTrouble());
   queue.driveActions(onError);
   const draining = new AbortController();
   const withoutFile = defaultHttp();
@@ -114,8 +128,10 @@ function producerOn(
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
     ...(upstream !== undefined && { upstream }),
+    metrics,
     logger,
   });
+  server.on('request', metrics.measure);
   server.on('request', app);
   // A connection that was busy when draining began stays open after its answer: nothing else would close it.
   server.on('request', (_request, response) => {

@@ -5,6 +5,7 @@ import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
 import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
+import type { ProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Stoppable } from '../../src/process/shutdown.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
@@ -25,6 +26,8 @@ export interface ProcessContext {
   config: Config;
   /** Calls a function after each change of the configuration. */
   onChange: (listener: () => void) => void;
+  /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
+  metrics: ProcessMetrics;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -105,7 +108,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, logger, keep }: ProcessContext,
+  { config, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -123,6 +126,7 @@ export async function launchWorker(
       concurrency,
       upstream,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
+      metrics,
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -150,7 +154,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, onChange, logger, keep }: ProcessContext,
+  { config, onChange, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -165,6 +169,7 @@ export async function launchProducer(
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    metrics,
     logger: logger.child({ part: 'producer' }),
   });
   let { keys, tenants } = config;
