@@ -33,9 +33,9 @@ export function registerSharedGauges(registry: Registry, { models, memory, budge
         async collect() {
           const reading = await look();
           this.reset();
-          // A gauge without labels would tell 0 after the reset.
-          if (reading === undefined) return this.remove();
-          for (const [labels, value] of samples(reading)) this.set(labels, value);
+          // A gauge without labels would tell 0 after the reset; one with labels has nothing left to remove.
+          if (reading === undefined && labelNames.length === 0) this.remove();
+          for (const [labels, value] of reading === undefined ? [] : samples(reading)) this.set(labels, value);
         },
       });
     };
