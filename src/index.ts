@@ -35,6 +35,7 @@ export type { Action, ActionKind, Selection } from './job/action.ts';
 export type { JobEvent } from './job/event.ts';
 export type { JobStatus, PlanStatus } from './job/job.ts';
 export type {
+  BulkOptions,
   BulkOutcome,
   CallOptions,
   EnqueueOptions,

@@ -1,7 +1,9 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
-import type { ModelConfig } from '../src/config/file.ts';
+import type { ModelConfig, Models } from '../src/config/file.ts';
 import type { GiveBackTarget, QueuedJob } from '../src/fair-queue/fair-queue.ts';
+import { publicId } from '../src/job/ids/response-id.ts';
 import { optionsFrom } from '../src/job/stored-options.ts';
+import { AttemptTrace } from '../src/tracing/attempt-trace.ts';
 import type { Outcome } from './attempt/outcome.ts';
 
 /** tenantOf returns the tenant of a job; '' for none. */
@@ -10,11 +12,17 @@ export function tenantOf(job: Job): string {
 }
 
 /**
- * attemptsOf returns how many attempts a job may have. When a job sets no number, BullMQ writes 0, and the
- * model's number applies.
+ * limitAttempts returns how many attempts a job may have, and tells BullMQ. When a job sets no number, BullMQ
+ * writes 0, and the model's number applies.
+ *
+ * BullMQ itself retries only after an unexpected error of ours. It knows no jitter and no Retry-After, so its
+ * wait is the shortest backoff. Only this process sees the two values; Redis keeps what the producer wrote.
  */
-export function attemptsOf(job: Job, config: ModelConfig): number {
-  return job.opts.attempts || config.maxAttempts;
+export function limitAttempts(job: Job, config: ModelConfig): number {
+  const most = job.opts.attempts || config.maxAttempts;
+  job.opts.attempts = most;
+  job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+  return most;
 }
 
 /** RecordedEnd makes BullMQ fail a job whose end is already in the run record. */
@@ -75,4 +83,22 @@ export function settle(outcome: Outcome): unknown {
       throw new Error(`unknown outcome ${JSON.stringify(never)}`);
     }
   }
+}
+
+/**
+ * startTrace starts the span of an attempt at a job.
+ * @param now the time of Redis, in Unix milliseconds.
+ */
+export function startTrace(
+  job: Job,
+  { queue: { model }, tenants }: { queue: { model: string }; tenants: Models['tenants'] },
+  now: number,
+): AttemptTrace {
+  const { group, trace: sent } = optionsFrom(job.opts);
+  return new AttemptTrace({
+    ...{ id: publicId(model, job.id ?? ''), model, sent },
+    // Anything may stand in the options of a job. The tenants of the configuration are few.
+    tenant: group !== undefined && Object.hasOwn(tenants, group.id) ? group.id : undefined,
+    waitMs: Math.max(0, now - job.timestamp),
+  });
 }

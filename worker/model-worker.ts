@@ -1,6 +1,6 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
-import type { Models, Retention } from '../src/config/file.ts';
+import type { Models } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
 import { CANCELLED } from '../src/metrics/process-metrics.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
@@ -12,6 +12,7 @@ import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
+import type { AttemptTrace } from '../src/tracing/attempt-trace.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
 import {
@@ -23,8 +24,15 @@ import {
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import type { PurchaseEvent } from './attempt/purchase.ts';
-import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
+import {
+  giveBackTarget,
+  limitAttempts,
+  queuedJobOf,
+  RecordedEnd,
+  settle,
+  startTrace,
+  tenantOf,
+} from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
@@ -39,15 +47,13 @@ import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
-export interface ModelWorkerOptions {
+/** ModelWorkerOptions have all configured models, because these may share an upstream model. */
+export interface ModelWorkerOptions extends Pick<Models, 'models' | 'retention' | 'tenants'> {
   redis: RedisClient;
   /** A separate connection for messages. */
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
-  /** All configured models, because they may share an upstream model. */
-  models: Models['models'];
-  retention: Retention;
   prices: PriceList;
   /** The quotas, which all workers share. */
   quotas: Quotas;
@@ -114,7 +120,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onThrottled: () => metrics.throttled(),
   });
 
-  const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
+  const writerOf = (job: Job, lockToken: string, trace?: AttemptTrace): RunRecordWriter =>
     createRunRecordWriter({
       ...{ redis, keys, lockToken, compression: queue.compression },
       id: job.id ?? '',
@@ -123,6 +129,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(options.retention),
+      trace: trace?.attempt,
       ...createRunObserver(job, metrics, options.upstream.isSimulated),
     });
 
@@ -139,21 +146,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onFirstToken: metrics.firstToken,
   };
 
-  const notePurchase = (id: string, what: PurchaseEvent): void => {
-    logPurchase(logger, id, what);
-    if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
-    metrics.purchase(what);
-  };
-
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
-    const maxAttempts = attemptsOf(job, config);
-    // BullMQ itself retries only after an unexpected error of ours. BullMQ knows no jitter and no
-    // Retry-After, so its wait is the shortest backoff. Only this process sees these two values; Redis keeps
-    // what the producer wrote.
-    job.opts.attempts = maxAttempts;
-    job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    const writer = writerOf(job, token);
+    const maxAttempts = limitAttempts(job, config);
+    const trace = startTrace(job, options, services.now());
+    const writer = writerOf(job, token, trace);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
@@ -161,15 +158,17 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           ...services,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
-          ...{ writer, active, reservation },
-          onPurchase: (what) => notePurchase(id, what),
+          ...{ writer, active, reservation, trace },
+          onPurchase(what) {
+            logPurchase(logger, id, what);
+            if (what === 'bought') void options.acknowledger.reached(storedPurchase(keys, id));
+            metrics.purchase(what);
+          },
         });
         // A job that was released or lost keeps its reservation, which the job's next worker takes over.
+        const isAnswered = outcome.kind === 'completed';
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
-          reservation.settle(
-            outcome.kind === 'completed' ? outcome.summary.usage : null,
-            outcome.kind === 'completed',
-          );
+          reservation.settle(isAnswered ? outcome.summary.usage : null, isAnswered);
         return outcome;
       } finally {
         reservation.close();

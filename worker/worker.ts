@@ -157,6 +157,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
       queue,
       models: options.models,
       retention: options.retention,
+      tenants: options.tenants,
       prices,
       quotas,
       quotaSignals,

@@ -118,6 +118,8 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['response_created_at', 'seen_at'], 'when the response was bought, and when the upstream last told of it'],
   [['cursor', 'last_entry'], 'the last upstream event, and the last entry, that the event log holds'],
   [['event_log_bytes', 'output_characters'], 'the size of the event log, and of the answer so far'],
+  [['purchase_trace'], 'the span of a trace in which the response was bought, if workers are traced'],
+  [['attempt_trace'], 'the same of the last attempt that failed or ended the run'],
   [['busy_since'], 'since when the upstream has refused the job because its conversation is in use'],
   [['cancel_requested_at'], 'when a caller asked to cancel the job'],
   [['acts'], 'who has cancelled and retried the job: the time, what, the tenant, the long action'],

@@ -3,6 +3,7 @@ import { assertListenable } from '../../producer/http/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../../src/config/environment.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
+import { flushSpans, outsideTraces } from '../../src/tracing/span-context.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
 import {
@@ -96,6 +97,9 @@ function simulatorFrom(options: SimulatorOptions): Simulator {
   }
 }
 
+/** How long the process waits for a collector of traces before it ends, in milliseconds. */
+const FLUSH_MS = 1000;
+
 async function run(
   context: CommandContext,
   start: (processContext: ProcessContext) => Promise<void>,
@@ -110,9 +114,11 @@ async function run(
     signals: context.stopSignals(),
     shutdownMs: config.shutdownMs,
     logger,
-    start: (keep) => start({ config, logger, keep, died }),
+    // What the parts do all the time belongs to no trace.
+    start: (keep) => outsideTraces(() => start({ config, logger, keep, died })),
     died: deadPart,
   });
+  await flushSpans(FLUSH_MS);
   context.exit(exitCode);
 }
 

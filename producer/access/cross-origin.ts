@@ -3,10 +3,10 @@ import type { Request, RequestHandler, Response } from 'express';
 
 /**
  * The headers that a page may send: those of the API, of OpenAI's SDKs (which in Firefox also send
- * `User-Agent`), and of libraries that read event streams with fetch.
+ * `User-Agent`), of libraries that read event streams with fetch, and of a trace.
  */
 const REQUEST_HEADERS =
-  /^(accept|authorization|cache-control|content-type|idempotency-key|last-event-id|user-agent|(o3q|openai|x-stainless)-[a-z0-9-]{1,50})$/i;
+  /^(accept|authorization|cache-control|content-type|idempotency-key|last-event-id|user-agent|traceparent|tracestate|(o3q|openai|x-stainless)-[a-z0-9-]{1,50})$/i;
 
 /** The headers of answers that a page may read. */
 const ANSWER_HEADERS = [

@@ -1,6 +1,7 @@
 import { createMcpHandler, type McpRequestContext } from '@modelcontextprotocol/server';
 import type { Response as ExpressResponse } from 'express';
 import { isJsonObject } from '../../src/job/exact-json.ts';
+import { traceContextIn } from '../../src/job/fields/trace-context.ts';
 import { createMcpServer } from '../../src/mcp/server.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -43,6 +44,7 @@ export function mcpRoute(instance: InstanceQueue, draining: AbortSignal, logger:
           queue: new RedisJobQueue(queue),
           era,
           retention: { completedMs: completedHours * HOUR_MS, failedMs: failedHours * HOUR_MS },
+          trace: traceContextIn(headers),
           userAgent: headers['user-agent'],
           signalFor: orDraining,
           isStopping: () => draining.aborted,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AcknowledgedOutcome } from '../../src/enqueue/enqueue.ts';
 import { checkedInput } from '../../src/errors/input.ts';
+import { traceContextIn } from '../../src/job/fields/trace-context.ts';
 import type { BulkRequest } from '../../src/job/request.ts';
 import { problemFrom } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
@@ -17,10 +18,10 @@ export function bulkRoute(): Route {
     path: '/jobs/bulk',
     heavy: true,
     operation: enqueueBulk,
-    async handle({ queue, query, body }) {
+    async handle({ queue, query, headers, body }) {
       checkedInput('query', query, noQuery);
       const { jobs } = checkedInput('bulk', requireJson(body), envelope);
-      const outcomes = await queue.enqueueBulk(jobs);
+      const outcomes = await queue.enqueueBulk(jobs, traceContextIn(headers));
       return {
         status: 207,
         headers: ackHeaderOf(outcomes),

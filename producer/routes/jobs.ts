@@ -1,5 +1,6 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import { QueueError } from '../../src/errors/problem.ts';
+import { traceContextIn } from '../../src/job/fields/trace-context.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
@@ -140,7 +141,8 @@ export function jobRoutes(draining: AbortSignal, countTokens: TokenCounter): Rou
 
 /** The request is not held while the caller waits for its answer: it may be of 50 MB. */
 function enqueue({ queue, headers, body }: RouteInput): ReturnType<TenantQueue['enqueue']> {
-  return queue.enqueue(parseJobRequest(requireJson(body)), idempotencyKeyIn(headers));
+  const request = parseJobRequest(requireJson(body));
+  return queue.enqueue(request, idempotencyKeyIn(headers), traceContextIn(headers));
 }
 
 function replyWith(outcome: ResultJsonOutcome): Reply {

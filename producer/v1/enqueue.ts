@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { QueueError } from '../../src/errors/problem.ts';
+import { traceContextIn } from '../../src/job/fields/trace-context.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
@@ -32,15 +33,15 @@ export async function enqueueResponse(
   queue: TenantQueue,
   undelivered: Undelivered,
 ): Promise<EnqueuedResponse> {
-  const own = idempotencyKeyIn(headers);
-  if (own !== undefined) return { ...(await queue.enqueue(request, own)), call: undefined };
+  const [own, trace] = [idempotencyKeyIn(headers), traceContextIn(headers)];
+  if (own !== undefined) return { ...(await queue.enqueue(request, own, trace)), call: undefined };
   // OpenAI's SDKs send the number of retries so far: 0 at the first try.
   const isRetry = Number(headers['x-stainless-retry-count'] ?? 0) > 0;
   const options = { storage: queue.storage, isRetry, isAgain };
   for (;;) {
     const call = await undelivered.open(request, options);
     try {
-      const enqueued = await queue.enqueue(request, call.idempotencyKey);
+      const enqueued = await queue.enqueue(request, call.idempotencyKey, trace);
       if (enqueued.isNew || !isLost(enqueued.job, failureMs)) return { ...enqueued, call };
     } catch (error: unknown) {
       // A refused request has no job. While Redis is away, the request may have created one nevertheless.

@@ -5,6 +5,7 @@ import type { ParsedRequest } from '../../src/job/request.ts';
 import { endUndelivered, openUndelivered } from '../../src/lua/enqueue/undelivered.ts';
 import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
 import { producerHeartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
+import { outsideTraces } from '../../src/tracing/span-context.ts';
 import { throughOutages } from './retry-through-outage.ts';
 
 /**
@@ -190,8 +191,8 @@ function createHeart(producer: string): Heart {
         first = undefined;
       };
       if (timer === undefined) {
-        timer = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
-        timer.unref();
+        // It beats on for other calls after this one.
+        timer = outsideTraces(() => setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS).unref());
         first = guard(beat);
       }
       try {

@@ -14,6 +14,7 @@ import {
 import { iso } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { outsideTraces } from '../tracing/span-context.ts';
 import { actionKeysOf } from './keys.ts';
 import { isSelected } from './selection.ts';
 import { type ActionAccess, FAILED, finishAction, readAction, type StoredAction } from './store.ts';
@@ -72,7 +73,7 @@ export function createActionRunner(
       driven.delete(id);
     }
   };
-  const look = async (): Promise<void> => {
+  const lookNow = async (): Promise<void> => {
     // At the start of a process its connection is still being made; the next look comes soon.
     if (access.redis.status !== 'ready') return;
     try {
@@ -82,6 +83,8 @@ export function createActionRunner(
       report(error instanceof Error ? error : new Error(String(error)));
     }
   };
+  // The call that starts an action has ended long before the action.
+  const look = (): Promise<void> => outsideTraces(lookNow);
   const timer = setInterval(() => void look(), LOOK_EVERY_MS);
   return {
     look,

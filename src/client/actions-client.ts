@@ -1,12 +1,7 @@
 import type { Action, ActionKind, Selection } from '../job/action.ts';
 import { isJsonObject } from '../job/exact-json.ts';
-import {
-  CALL_RULES,
-  type CallOptions,
-  checkedOptions,
-  type JobActions,
-  type JobFilter,
-} from '../job/job-queue.ts';
+import { CALL_RULES, checkedOptions } from '../job/fields/option-rules.ts';
+import type { CallOptions, JobActions, JobFilter } from '../job/job-queue.ts';
 import { actionPath } from './address.ts';
 import { isAction, isSelection } from './answer.ts';
 import { argumentRefused, unexpectedResponse } from './client-error.ts';

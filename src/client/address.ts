@@ -1,5 +1,5 @@
 import { shown } from '../errors/input.ts';
-import { jobIdRefusal } from '../job/job-queue.ts';
+import { jobIdRefusal } from '../job/fields/option-rules.ts';
 import { O3ClientError } from './client-error.ts';
 
 /** O3ClientOptions say how a client reaches its instance. */

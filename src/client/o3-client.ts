@@ -2,22 +2,27 @@ import { sleep } from '../async/sleep.ts';
 import type { AuditPage, AuditQuery } from '../audit/audit.ts';
 import type { EventsToken, JobEvent } from '../job/event.ts';
 import { isJsonObject } from '../job/exact-json.ts';
-import { isFinishedJob } from '../job/job.ts';
-import type { JobQuery } from '../job/job-queue.ts';
 import {
-  type BulkOutcome,
+  BULK_RULES,
   bulkFlaw,
   CALL_RULES,
-  type CallOptions,
   checkedOptions,
   ENQUEUE_RULES,
-  type EnqueueOptions,
   EVENT_RULES,
+  WAIT_RULES,
+} from '../job/fields/option-rules.ts';
+import { traceContextIn } from '../job/fields/trace-context.ts';
+import { isFinishedJob } from '../job/job.ts';
+import {
+  type BulkOptions,
+  type BulkOutcome,
+  type CallOptions,
+  type EnqueueOptions,
   type EventOptions,
   type JobActions,
+  type JobQuery,
   type JobQueue,
   jobsOfAllPages,
-  WAIT_RULES,
   type WaitOptions,
 } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
@@ -57,10 +62,7 @@ import { createTransport, type Transport } from './transport.ts';
  * connection.
  */
 const LONGEST_POLL_MS = 50_000;
-/**
- * The shortest time from one poll to the next, in milliseconds. An instance that is shutting down answers
- * polls at once, so polling without a pause would be a busy loop.
- */
+/** The shortest time between two polls, in milliseconds: an instance that is shutting down answers at once. */
 const SHORTEST_POLL_MS = 1000;
 /** A wait up to this long, in milliseconds, is retried only for as long as a read is. */
 const SHORT_WAIT_MS = 5000;
@@ -95,14 +97,13 @@ export class O3Client implements JobQueue {
    * `list` before you enqueue it again.
    */
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
-    const { idempotencyKey, signal } = checkedOptions(options, ENQUEUE_RULES, argumentRefused);
+    const { idempotencyKey, trace, signal } = checkedOptions(options, ENQUEUE_RULES, argumentRefused);
+    const isKeyed = idempotencyKey !== undefined;
     const { body, status } = await this.#transport.write({
       method: 'POST',
       ...{ path: '/jobs', body: request, signal },
-      ...(idempotencyKey !== undefined && {
-        headers: { 'idempotency-key': idempotencyKey },
-        patienceMs: this.#patienceMs,
-      }),
+      headers: { ...traceContextIn(trace), ...(isKeyed && { 'idempotency-key': idempotencyKey }) },
+      ...(isKeyed && { patienceMs: this.#patienceMs }),
     });
     return this.#checked(body, status, JOB);
   }
@@ -113,15 +114,15 @@ export class O3Client implements JobQueue {
    */
   async enqueueBulk(
     requests: readonly BulkRequest[],
-    options: CallOptions = {},
+    options: BulkOptions = {},
   ): Promise<BulkOutcome<O3ClientError>[]> {
-    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    const { trace, signal } = checkedOptions(options, BULK_RULES, argumentRefused);
     const flaw = bulkFlaw(requests);
     if (flaw !== undefined) throw argumentRefused('requests', flaw);
     const keyed = requests.every((request) => request?.idempotency_key !== undefined);
     const { body, status } = await this.#transport.write({
       method: 'POST',
-      ...{ path: '/jobs/bulk', body: { jobs: requests }, signal },
+      ...{ path: '/jobs/bulk', body: { jobs: requests }, headers: { ...traceContextIn(trace) }, signal },
       ...(keyed && { patienceMs: this.#patienceMs }),
     });
     const isExpected = (answer: unknown) => isBulkAnswer(answer, requests.length);

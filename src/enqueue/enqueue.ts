@@ -1,15 +1,17 @@
 import { inBatches } from '../async/batches.ts';
 import { QueueError } from '../errors/problem.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import type { NamedUpstreamIds } from '../job/ids/named-responses.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { storedJob } from '../redis/ack/acknowledgement.ts';
 import type { Ack } from '../redis/ack/level.ts';
 import { knowServerTime, serverTime } from '../redis/server-time.ts';
+import { type SendSpan, startSend } from '../tracing/send.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
-import { newJobFrom, writtenJob } from './new-job.ts';
+import { newJobFrom, type WrittenJob, writtenJob } from './new-job.ts';
 import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.ts';
 
 const MOST_IN_BULK = 1000;
@@ -27,10 +29,20 @@ export type AcknowledgedOutcome =
 
 /** Intake turns the requests of one tenant into jobs. */
 export interface Intake {
-  /** @param idempotencyKey undefined: each call creates a new job. */
-  enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<AcknowledgedOutcome>;
+  /**
+   * @param idempotencyKey undefined: each call creates a new job.
+   * @param trace the span of the caller, if the call names one.
+   */
+  enqueue(
+    request: ParsedRequest,
+    idempotencyKey: string | undefined,
+    trace: TraceContext | undefined,
+  ): Promise<AcknowledgedOutcome>;
   /** Enqueues up to 1,000 requests as callers sent them. An invalid request does not affect the others. */
-  enqueueBulk(requests: readonly BulkRequest[]): Promise<AcknowledgedOutcome[]>;
+  enqueueBulk(
+    requests: readonly BulkRequest[],
+    trace: TraceContext | undefined,
+  ): Promise<AcknowledgedOutcome[]>;
 }
 
 /**
@@ -53,11 +65,18 @@ export function createIntake(
   const requested = async (
     request: ParsedRequest,
     idempotencyKey: unknown,
-    streamByDefault: boolean,
+    { streamByDefault, trace }: { streamByDefault: boolean; trace: TraceContext | undefined },
   ): Promise<RequestedJob> => {
     const key = idempotencyKey === undefined ? undefined : jobKeyOf(tenant, idempotencyKey, request);
-    const make = () => writtenJob(newJobFrom(request, access, { streamByDefault, tenant, key }));
-    return { key, job: await orRefusal(make) };
+    let span: SendSpan | undefined;
+    const make = (): Promise<WrittenJob> => {
+      const job = newJobFrom(request, access, { streamByDefault, tenant, key });
+      span = startSend(job.queue.model, job.id, trace);
+      if (span.stored !== undefined) job.options.trace = span.stored;
+      return writtenJob(job);
+    };
+    const job = await orRefusal(make);
+    return { key, job, span };
   };
 
   /**
@@ -70,23 +89,24 @@ export function createIntake(
   const store = async (
     jobs: readonly RequestedJob[],
   ): Promise<PromiseSettledResult<AcknowledgedOutcome>[]> => {
-    const outcomes = await access.guard(async () => {
+    const storing = access.guard(async () => {
       const refusal = (await memoryRefusal(access)) ?? (await budgetRefusal(access, tenant));
       return storeJobs(access, refusal === undefined ? jobs : jobs.map(({ key }) => ({ key, job: refusal })));
     });
+    const outcomes = await endSpans(jobs, storing);
     return Promise.all(outcomes.map((outcome) => acknowledged(access, outcome)));
   };
   const storeTogether = inBatches(store, CALLS_AT_ONCE);
 
   return {
-    async enqueue(request, idempotencyKey) {
+    async enqueue(request, idempotencyKey, trace) {
       const whole = await withIds(request);
       await knowServerTime(access.redis);
-      const job = await requested(whole, idempotencyKey, true);
+      const job = await requested(whole, idempotencyKey, { streamByDefault: true, trace });
       return isHopeless(job) ? { ok: false, error: job.job } : storeTogether(job);
     },
 
-    async enqueueBulk(requests) {
+    async enqueueBulk(requests, trace) {
       if (requests.length > MOST_IN_BULK) {
         throw new QueueError(
           'invalid_request',
@@ -98,7 +118,10 @@ export function createIntake(
         requests.map((input) => {
           const [sent, idempotencyKey] = splitKey(input);
           return orRefusal(async () =>
-            requested(await withIds(parseJobRequest(sent)), idempotencyKey, false),
+            requested(await withIds(parseJobRequest(sent)), idempotencyKey, {
+              streamByDefault: false,
+              trace,
+            }),
           );
         }),
       );
@@ -114,6 +137,26 @@ export function createIntake(
       });
     },
   };
+}
+
+/** Ends the spans of jobs with their outcomes. */
+async function endSpans(
+  jobs: readonly RequestedJob[],
+  storing: Promise<PromiseSettledResult<EnqueueOutcome>[]>,
+): Promise<PromiseSettledResult<EnqueueOutcome>[]> {
+  const code = (error: unknown): string => (error instanceof QueueError ? error.code : 'internal_error');
+  try {
+    const outcomes = await storing;
+    for (const [i, { span }] of jobs.entries()) {
+      const outcome = outcomes[i];
+      if (outcome?.status === 'fulfilled') span?.end(outcome.value.ok ? undefined : outcome.value.error.code);
+      else span?.end(code(outcome?.reason));
+    }
+    return outcomes;
+  } catch (error: unknown) {
+    for (const { span } of jobs) span?.end(code(error));
+    throw error;
+  }
 }
 
 /**

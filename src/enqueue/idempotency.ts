@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { v4 as uuid } from 'uuid';
 import { refusalOf } from '../errors/input.ts';
 import { canonicalJson } from '../job/exact-json.ts';
-import { idempotencyKeyFlaw } from '../job/job-queue.ts';
+import { idempotencyKeyFlaw } from '../job/fields/option-rules.ts';
 import type { ParsedRequest } from '../job/request.ts';
 import type { IdempotencyMark } from '../job/stored-options.ts';
 import { tenantInView } from '../job/tenant.ts';

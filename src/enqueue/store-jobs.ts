@@ -18,6 +18,7 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
+import type { SendSpan } from '../tracing/send.ts';
 import type { JobKey } from './idempotency.ts';
 import { fieldsOf, viewOfNewJob, type WrittenJob } from './new-job.ts';
 
@@ -33,6 +34,8 @@ export interface RequestedJob {
   job: WrittenJob | QueueError;
   /** undefined: the request came without an idempotency key. */
   key: JobKey | undefined;
+  /** undefined: no job could be made of the request. */
+  span?: SendSpan | undefined;
 }
 
 /** How long a claim lasts, in milliseconds: longer than a producer takes to store a job, or to give up. */

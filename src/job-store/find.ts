@@ -1,7 +1,7 @@
 import { QueueError } from '../errors/problem.ts';
+import { jobIdRefusal } from '../job/fields/option-rules.ts';
 import { jobIdOf } from '../job/ids/response-id.ts';
 import { isFinishedJob } from '../job/job.ts';
-import { jobIdRefusal } from '../job/job-queue.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 

@@ -2,6 +2,7 @@ import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
 import { windowIn } from './completion-window.ts';
 import { metadata } from './fields/metadata.ts';
+import { type TraceContext, traceContextIn } from './fields/trace-context.ts';
 import { REASONING_EFFORTS } from './request.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface OurOptions extends JobsOptions {
   continuation?: string;
   /** Present when the job was enqueued with an idempotency key. */
   idempotency?: IdempotencyMark;
+  /** The span that enqueued the job; absent when the job is part of no trace. */
+  trace?: TraceContext;
 }
 
 /** IdempotencyMark identifies the call with an idempotency key that became the job. */
@@ -61,6 +64,7 @@ const storedOptions = z.object({
     .catch(undefined),
   continuation: z.string().optional().catch(undefined),
   idempotency: z.object({ fingerprint: z.string(), call: z.string() }).optional().catch(undefined),
+  trace: z.unknown().transform(traceContextIn).optional(),
 });
 export type StoredOptions = z.infer<typeof storedOptions>;
 

@@ -45,7 +45,7 @@ if markedToken then
 end
 keepEarlierResponse()
 redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')
-redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
+redis.call('HDEL', run, 'error', 'purchase_mark_abandoned', 'purchase_trace')
 redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now, 'purchase_mark_sender', lockToken)
 return { 'ok', markedToken and 1 or 0 }
 `,

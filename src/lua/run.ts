@@ -213,14 +213,14 @@ return 'ok'
  *
  * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown.
  * `summary`, `failure` and `refusal` are JSON, '' for none. Each of these is written only with the status
- * that it belongs to. `newResponse` is JSON. Returns a `FinishAnswer`.
+ * that it belongs to. `newResponse` is JSON, and `attemptTrace` too, '' for none. Returns a `FinishAnswer`.
  */
 export const finishRun = defineScript({
   name: 'run.finish',
   keys: ['lock', 'response', 'indexLive', 'eventLog'],
   args: [
     ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
-    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse', 'tenant'],
+    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse', 'tenant', 'attemptTrace'],
   ],
   uses: [runState, runOwner, finishedIndexes, outboxLibrary, usageBooking, tenantUse],
   lua: /* lua */ `
@@ -250,6 +250,7 @@ if status == 'failed' then
   write('error', failure)
   if refusal ~= '' then write('refusal', refusal) end
 elseif error then redis.call('HDEL', run, 'error') end
+if attemptTrace ~= '' then write('attempt_trace', attemptTrace) end
 -- BullMQ itself fails a job that it has recovered too often. No attempt has stored the job's last stalled
 -- count.
 if lockToken == '' then write('stalled', stalledCount(job)) end

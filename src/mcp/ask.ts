@@ -39,14 +39,14 @@ export interface Asked {
  * @throws {JobQueueError}
  */
 export async function ask(question: Question, again: boolean, call: McpCall): Promise<Asked> {
-  const { queue, agent } = call;
+  const { queue, agent, trace } = call;
   const request = { ...question, stream: true, metadata: { [AGENT]: agent } };
-  if (again) return { job: await queue.enqueue(request), isNew: true };
+  if (again) return { job: await queue.enqueue(request, { trace }), isNew: true };
   const hash = createHash('sha256').update(canonicalJson(request)).digest('hex').slice(0, 32);
   let key = `mcp:${hash}`;
   for (;;) {
     // A bulk says whether a job is new.
-    const [outcome] = await queue.enqueueBulk([{ ...request, idempotency_key: key }]);
+    const [outcome] = await queue.enqueueBulk([{ ...request, idempotency_key: key }], { trace });
     if (outcome === undefined) throw new Error('expected an outcome for the request');
     if (!outcome.ok) throw outcome.error;
     if (outcome.isNew || answers(outcome.job, call.now())) return outcome;

@@ -8,6 +8,7 @@ import {
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { preview } from '../errors/preview.ts';
+import { type TraceContext, traceContextIn } from '../job/fields/trace-context.ts';
 import type { JobQueue } from '../job/job-queue.ts';
 import { ownVersion } from '../process/own-version.ts';
 import { refusalResult } from './refusal.ts';
@@ -22,6 +23,8 @@ export interface McpOptions {
   era: 'modern' | 'legacy';
   /** Default: an hour, for an instance of which nothing is known. A finished job is kept for longer. */
   retention?: TaskRetention;
+  /** The span that the headers of the HTTP request name. Default: none. */
+  trace?: TraceContext | undefined;
   /** The client's `User-Agent`, which names a client of 2025 over HTTP; undefined: there is none. */
   userAgent?: string | undefined;
   /** Combines the signal of a call with that of this process. Default: only the call's. */
@@ -115,6 +118,7 @@ function callOf(
   server: Server,
   {
     queue,
+    trace,
     userAgent,
     signalFor = (signal) => signal,
     isStopping = () => false,
@@ -128,6 +132,8 @@ function callOf(
   return {
     queue,
     agent: agentName(clientName(mcpReq) ?? server.getClientVersion()?.name ?? userAgent?.split(/[/ ]/, 1)[0]),
+    // MCP has a place of its own for it (SEP-414), which works over stdio too and is nearer to the agent.
+    trace: traceContextIn(mcpReq._meta) ?? trace,
     signal: signalFor(mcpReq.signal),
     isStopping,
     now,

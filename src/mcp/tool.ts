@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { checkedInput } from '../errors/input.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import type { JobQueue } from '../job/job-queue.ts';
 import type { JobView } from '../job/view.ts';
 
@@ -8,6 +9,8 @@ export interface McpCall {
   queue: JobQueue;
   /** The name of the client, such as `claude-code`. */
   agent: string;
+  /** The client's span; undefined: the call is part of no trace. */
+  trace: TraceContext | undefined;
   /**
    * Aborts when the client has gone, when this process is about to stop, and after every answer. A job must
    * not be cancelled because of it.

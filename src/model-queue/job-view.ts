@@ -13,6 +13,7 @@ import {
 } from '../fair-queue/eta.ts';
 import { weightsOf } from '../fair-queue/fair-queue.ts';
 import { type CompletionWindow, windowNamed } from '../job/completion-window.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import { publicId } from '../job/ids/response-id.ts';
 import type { JobStatus } from '../job/job.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
@@ -56,6 +57,8 @@ export interface JobReading {
   webhook: string | undefined;
   /** Who has cancelled and retried the job, oldest first. */
   acts: readonly JobAct[];
+  /** The span of the attempt that ended the job; undefined: it was not traced. */
+  trace: TraceContext | undefined;
 }
 
 /** readJob reads one job of a model's queue at one instant; null when the queue has no such job. */
@@ -103,7 +106,8 @@ export async function readJob(
     if (trouble !== undefined) Object.assign(view, { waiting_for: trouble, eta_ms: null, eta_basis: null });
   }
   const settled = state === 'completed' || state === 'failed';
-  return { view, settled, webhook, continuation, refusal: record.refusal, acts: record.acts };
+  const { refusal, acts, attemptTrace: trace } = record;
+  return { view, settled, webhook, continuation, refusal, acts, trace };
 }
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';

@@ -4,21 +4,25 @@ import { refusalOf } from '../errors/input.ts';
 import { type Flaw, QueueError } from '../errors/problem.ts';
 import { jobEvents } from '../events/watch.ts';
 import type { JobEvent } from '../job/event.ts';
-import { isFinishedJob } from '../job/job.ts';
-import type { JobQuery } from '../job/job-queue.ts';
 import {
+  BULK_RULES,
   bulkFlaw,
   CALL_RULES,
-  type CallOptions,
   checkedOptions,
   ENQUEUE_RULES,
-  type EnqueueOptions,
   EVENT_RULES,
+  WAIT_RULES,
+} from '../job/fields/option-rules.ts';
+import { isFinishedJob } from '../job/job.ts';
+import {
+  type BulkOptions,
+  type CallOptions,
+  type EnqueueOptions,
   type EventOptions,
   type JobActions,
+  type JobQuery,
   type JobQueue,
   jobsOfAllPages,
-  WAIT_RULES,
   type WaitOptions,
 } from '../job/job-queue.ts';
 import { type BulkRequest, type JobRequest, parseJobRequest } from '../job/request.ts';
@@ -48,18 +52,18 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
-    const { idempotencyKey, signal } = checkedOptions(options, ENQUEUE_RULES, refused);
+    const { idempotencyKey, trace, signal } = checkedOptions(options, ENQUEUE_RULES, refused);
     return abortable(
       signal,
-      async () => (await this.#queue.enqueue(parseJobRequest(request), idempotencyKey)).job,
+      async () => (await this.#queue.enqueue(parseJobRequest(request), idempotencyKey, trace)).job,
     );
   }
 
-  async enqueueBulk(requests: readonly BulkRequest[], options: CallOptions = {}): Promise<EnqueueOutcome[]> {
-    const { signal } = checkedOptions(options, CALL_RULES, refused);
+  async enqueueBulk(requests: readonly BulkRequest[], options: BulkOptions = {}): Promise<EnqueueOutcome[]> {
+    const { trace, signal } = checkedOptions(options, BULK_RULES, refused);
     const flaw = bulkFlaw(requests);
     if (flaw !== undefined) throw refused('requests', flaw);
-    const outcomes = await abortable(signal, () => this.#queue.enqueueBulk(requests));
+    const outcomes = await abortable(signal, () => this.#queue.enqueueBulk(requests, trace));
     return outcomes.map((outcome) =>
       outcome.ok ? { ok: true, job: outcome.job, isNew: outcome.isNew } : outcome,
     );

@@ -2,6 +2,7 @@ import type { Act, AuditPage, AuditQuery } from '../audit/audit.ts';
 import { type AcknowledgedOutcome, createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { quoteFor } from '../enqueue/quote.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
 import type { BulkRequest, ParsedRequest } from '../job/request.ts';
@@ -84,14 +85,15 @@ export class TenantQueue {
 
   /**
    * Enqueues a request. `isNew` is false when the job of the idempotency key already existed. Of many
-   * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job. `ack`
-   * is what Redis has done with the job so far.
+   * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job.
+   * @param trace the span of the caller, if it names one. @returns `ack`: what Redis has done so far.
    */
   async enqueue(
     request: ParsedRequest,
     idempotencyKey?: string,
+    trace?: TraceContext,
   ): Promise<{ job: JobView; isNew: boolean; ack: Ack }> {
-    const outcome = await this.#intake.enqueue(request, idempotencyKey);
+    const outcome = await this.#intake.enqueue(request, idempotencyKey, trace);
     if (outcome.ok) return outcome;
     throw outcome.error;
   }
@@ -105,8 +107,8 @@ export class TenantQueue {
   }
 
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
-  async enqueueBulk(requests: readonly BulkRequest[]): Promise<AcknowledgedOutcome[]> {
-    return this.#intake.enqueueBulk(requests);
+  async enqueueBulk(requests: readonly BulkRequest[], trace?: TraceContext): Promise<AcknowledgedOutcome[]> {
+    return this.#intake.enqueueBulk(requests, trace);
   }
 
   /** Returns the configured model that a caller names, also by a snapshot; undefined: there is none. */

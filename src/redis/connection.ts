@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { throttledErrors } from '../async/throttled-errors.ts';
+import { outsideTraces } from '../tracing/span-context.ts';
 import { keepHeartbeat } from './heartbeat.ts';
 import { holdRefusedCommands } from './held-commands.ts';
 import { isReadOnlyRefusal, isRefusedSelect } from './refusal.ts';
@@ -43,6 +44,11 @@ export type ConnectRedisOptions = {
  * @throws {RedisUnavailableError} when the URL is malformed.
  */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
+  // The first call that needs a connection makes it. Its trace must not get all that the connection does later.
+  return outsideTraces(() => connectedClient(url, role, options));
+}
+
+function connectedClient(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
   const client = createClient(url, role, options);
   const onError = throttledErrors(options.onError);
   client.on('error', (error: Error) => {

@@ -1,6 +1,7 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import { type CompletionWindow, windowNamed } from '../job/completion-window.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
@@ -49,6 +50,8 @@ export interface RunRecord {
   background: boolean;
   /** Whether the response was created with a stream, so that its events can be read again. */
   streamed: boolean;
+  /** The span of the create that bought the response; undefined: its worker traces nothing. */
+  purchaseTrace: TraceContext | undefined;
   /** Whether the response came from our simulator: it costs nothing and is not booked as usage. */
   simulated: boolean;
   /** The sequence number of the last stream event in the event log. */
@@ -66,6 +69,8 @@ export interface RunRecord {
    * milliseconds.
    */
   busySince: number | undefined;
+  /** The span of the last attempt that failed or ended the run; undefined: none has, or it was not traced. */
+  attemptTrace: TraceContext | undefined;
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
   error: JobError | undefined;
@@ -107,13 +112,27 @@ export interface RunProgress {
   outputCharacters?: number | undefined;
   streamedBytes?: number;
   busySince?: number | undefined;
+  purchaseTrace?: TraceContext;
+  attemptTrace?: TraceContext | undefined;
   error?: JobError | undefined;
+}
+
+/**
+ * Begun is the record at the beginning of an attempt. `unreserved`: the job first has to wait for its turn in
+ * the fair queue. `finished`: the job already has its final status.
+ */
+export interface Begun {
+  state: 'open' | 'unreserved' | 'finished';
+  /** Without the mark that this step has written. */
+  record: RunRecord;
+  /** Whether the create was marked. */
+  isMarked: boolean;
 }
 
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
-> & { upstreamId: string } & Pick<RunProgress, 'completionWindow'>;
+> & { upstreamId: string } & Pick<RunProgress, 'completionWindow' | 'purchaseTrace'>;
 
 /**
  * RunEnd says how a run ended. `spent` is the response that ended with the run. `spent` is null if nothing
@@ -163,6 +182,8 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   outputCharacters: 'output_characters',
   streamedBytes: 'streamed_bytes',
   busySince: 'busy_since',
+  purchaseTrace: 'purchase_trace',
+  attemptTrace: 'attempt_trace',
   error: 'error',
 };
 
@@ -217,6 +238,8 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     outputCharacters: number('output_characters') ?? 0,
     streamedBytes: number('streamed_bytes') ?? 0,
     busySince: number('busy_since'),
+    purchaseTrace: json<TraceContext>('purchase_trace'),
+    attemptTrace: json<TraceContext>('attempt_trace'),
     cancelRequested: fields.has('cancel_requested_at'),
     status: fields.get('status') as FinishedStatus | undefined,
     error: json<JobError>('error'),

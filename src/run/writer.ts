@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { Compression } from '../job/fields/compression.ts';
+import type { TraceContext } from '../job/fields/trace-context.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkPurchaseAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -19,6 +20,7 @@ import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import { createPurchaseHold, LockLostError, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
 import {
+  type Begun,
   type Bought,
   fieldsOf,
   type RunEnd,
@@ -90,18 +92,6 @@ export interface RunRecordWriter {
 }
 
 /**
- * Begun is the record at the beginning of an attempt. `unreserved`: the job first has to wait for its turn in
- * the fair queue. `finished`: the job already has its final status.
- */
-export interface Begun {
-  state: 'open' | 'unreserved' | 'finished';
-  /** Without the mark that this step has written. */
-  record: RunRecord;
-  /** Whether the create was marked. */
-  isMarked: boolean;
-}
-
-/**
  * NewEntry is a new entry of the event log: events as a `LogBatch` writes them, or the reason why another
  * attempt begins.
  */
@@ -136,6 +126,8 @@ export interface RunRecordWriterOptions extends RunObserver {
   usageKey: (day: string) => string;
   /** How long a finished record is kept at most, by status, in seconds. */
   keepSeconds: { completed: number; failed: number };
+  /** The span of the attempt, which the end of the run keeps. Default: the attempt is not traced. */
+  trace?: TraceContext | undefined;
 }
 
 export function createRunRecordWriter({
@@ -149,6 +141,7 @@ export function createRunRecordWriter({
   tenant,
   usageKey,
   keepSeconds,
+  trace,
   onFirstStart,
   onEnd,
   onSpent,
@@ -280,6 +273,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? await compression.response(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
+          attemptTrace: trace === undefined ? '' : JSON.stringify(trace),
           booking: usageBookingOf(end.spent, { id, tenant, now }),
         },
       };

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { z } from 'zod';
+import { type TraceContext, traceContextIn } from '../job/fields/trace-context.ts';
 import { jobPageUrl } from '../job/ids/job-page.ts';
 import type { FinishedJob } from '../job/view.ts';
 import { deliveryTurn } from '../lua/webhooks.ts';
@@ -18,6 +19,8 @@ export const delivery = z.object({
   job: z.string(),
   /** The tenant of that job; '' or undefined for none. */
   tenant: z.string().optional(),
+  /** The span of the attempt that ended the job; undefined: it was not traced. */
+  trace: z.unknown().transform(traceContextIn).optional(),
 });
 export type Delivery = z.infer<typeof delivery>;
 export type DeliveryQueue = Queue<Delivery>;
@@ -60,7 +63,17 @@ export async function enqueueDelivery(
   redis: RedisClient,
   deliveries: DeliveryQueue,
   job: FinishedJob,
-  { url, maxAttempts, publicUrl }: { url: string; maxAttempts: number; publicUrl?: string | undefined },
+  {
+    url,
+    maxAttempts,
+    publicUrl,
+    trace,
+  }: {
+    url: string;
+    maxAttempts: number;
+    publicUrl?: string | undefined;
+    trace?: TraceContext | undefined;
+  },
 ): Promise<void> {
   const type = `job.${job.status}`;
   const page = publicUrl === undefined ? {} : { console_url: jobPageUrl(publicUrl, job.id) };
@@ -76,7 +89,7 @@ export async function enqueueDelivery(
   });
   await deliveries.add(
     `${type} · ${job.id}`,
-    { url, body, job: job.id, tenant },
+    { url, body, job: job.id, tenant, ...(trace !== undefined && { trace }) },
     {
       jobId: webhookIdOf(job),
       priority: Number(priority),

@@ -64,7 +64,8 @@ export async function passOn(
 ): Promise<void> {
   const reading = await queue.read(id);
   if (reading?.webhook === undefined || !isFinishedJob(reading.view)) return;
-  await enqueueDelivery(redis, deliveries, reading.view, { url: reading.webhook, maxAttempts, publicUrl });
+  const { view, webhook: url, trace } = reading;
+  await enqueueDelivery(redis, deliveries, view, { url, maxAttempts, publicUrl, trace });
 }
 
 /** takeOut removes the entry of a webhook that is enqueued. */

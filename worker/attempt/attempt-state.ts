@@ -8,7 +8,9 @@ import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/req
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
+import type { AttemptTrace } from '../../src/tracing/attempt-trace.ts';
 import type { PriceList } from '../../src/usage/price.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
@@ -26,10 +28,7 @@ export interface AttemptServices {
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
-  /**
-   * Finds responses whose create got no answer; undefined: the upstream sends no webhooks, without which such
-   * a response cannot be found.
-   */
+  /** Finds responses whose create got no answer; undefined: the upstream sends no webhooks, by which to find. */
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
@@ -56,6 +55,7 @@ export interface AttemptContext extends AttemptServices {
   writer: RunRecordWriter;
   active: ActiveAttempt;
   reservation: Reservation;
+  trace: AttemptTrace;
   /** Called with each purchase event, for the log and the metrics. */
   onPurchase: (event: PurchaseEvent) => void;
 }
@@ -89,10 +89,7 @@ export interface PreparedCreate {
  * when a step fails.
  */
 export interface Attempt extends AttemptContext {
-  /**
-   * The number of this attempt. It counts from 1, and again from 1 after a retry by hand. Until the record
-   * has been read, it is `maxAttempts`.
-   */
+  /** It counts from 1, also after a retry by hand. Until the record has been read, it is `maxAttempts`. */
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
@@ -155,6 +152,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     writer: context.writer,
     active: context.active,
     reservation: context.reservation,
+    trace: context.trace,
     onPurchase: context.onPurchase,
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
@@ -237,7 +235,9 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
 
 /** spentAt returns what an ended response of the attempt has cost. */
 export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
-  return spentOn(response, attempt, estimateOf(attempt, response));
+  const spent = spentOn(response, attempt, estimateOf(attempt, response));
+  attempt.trace.sawEnd(response, attempt.upstream.isSimulated() ? 0 : usdFrom(spent.cost?.nano));
+  return spent;
 }
 
 /**

@@ -2,6 +2,7 @@ import { discountOf, windowNamed } from '../../src/job/completion-window.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
 import { bodyInWindow, buysAgainAt, isTooLate, limitMs, usedWindow, windowOf } from '../windows/window.ts';
 import { Interruption } from './active-attempt.ts';
@@ -17,7 +18,7 @@ import {
 import { adoptOrBuy } from './buy.ts';
 import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
 import { outcomeOfError, putBackLate } from './failed-attempt.ts';
-import { follow } from './follow.ts';
+import { type FollowOptions, follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { beginPrepared } from './prepared-create.ts';
@@ -26,9 +27,13 @@ import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
- * one, and stores the outcome.
+ * one, and stores the outcome. The spans of the attempt end with it.
  */
-export async function runAttempt(context: AttemptContext): Promise<Outcome> {
+export function runAttempt(context: AttemptContext): Promise<Outcome> {
+  return context.trace.until(() => untilItsEnd(context));
+}
+
+async function untilItsEnd(context: AttemptContext): Promise<Outcome> {
   const attempt = startAttempt(context);
   try {
     const { record, outcome } = await begin(attempt);
@@ -60,6 +65,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
+  attempt.trace.begun(record.attempt, record.attemptTrace);
   attempt.purchase = purchaseToAdopt(record, attempt.now());
   if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
   enterWindow(attempt);
@@ -141,7 +147,7 @@ function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt)
 }
 
 async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<UpstreamResponse> {
-  const { active, upstream, writer, model, openAiEvents, eventLogPace, window } = attempt;
+  const { active, writer, model, openAiEvents, eventLogPace, window } = attempt;
   const { running } = purchase;
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase, attempt);
@@ -158,8 +164,10 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
     const bytes = bytesIn(event);
-    if (bytes > 0 && attempt.streamedBytes === 0)
+    if (bytes > 0 && attempt.streamedBytes === 0) {
+      attempt.trace.heard();
       attempt.onFirstToken(Math.max(0, attempt.now() - purchase.createdAt));
+    }
     attempt.streamedBytes += bytes;
     eventLogWriter ??= createEventLogWriter({
       ...{ writer, active, pace: eventLogPace, identity },
@@ -173,7 +181,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       cursor: purchase.cursor,
       outputCharacters: purchase.outputCharacters,
       createdAt: purchase.createdAt,
-      upstream,
+      upstream: attempt.trace.isAdopting ? tracedLookups(attempt) : attempt.upstream,
       openAiEvents,
       eventLogWriter: { add },
       onProgress,
@@ -197,6 +205,16 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   }
 }
 
+/** Returns the upstream of an attempt that adopts: its first lookup of the response has a span. */
+function tracedLookups({ upstream, trace }: Attempt): FollowOptions['upstream'] {
+  const { lostMs, lookups, windowedLookups } = upstream;
+  return {
+    ...{ lostMs, lookups, windowedLookups },
+    retrieve: (...args) => trace.lookup(() => upstream.retrieve(...args)),
+    resume: (...args) => trace.lookup(() => upstream.resume(...args)),
+  };
+}
+
 /**
  * Returns whether the response was cancelled because the answer is late. A worker that died may have sent that
  * cancel, so the status and the time decide.
@@ -214,13 +232,12 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   attempt.ended = response;
   const { model, upstreamModel } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  const outcome = await writeDown(
-    endFrom(withoutFencingToken(response), attempt, {
-      ...{ fallbackFrom, simulated },
-      estimate: estimateOf(attempt, response),
-    }),
-    attempt.writer,
-  );
+  const end = endFrom(withoutFencingToken(response), attempt, {
+    ...{ fallbackFrom, simulated },
+    estimate: estimateOf(attempt, response),
+  });
+  attempt.trace.sawEnd(response, simulated ? 0 : usdFrom(end.spent?.cost?.nano));
+  const outcome = await writeDown(end, attempt.writer);
   if (outcome.kind !== 'completed') return outcome;
   return { ...outcome, answered: { tookMs, window: usedWindow(response, attempt.window, tookMs) } };
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { LockLostError } from '../../src/run/purchase-hold.ts';
 import type { RunRecord } from '../../src/run/record.ts';
+import type { ChatRequest } from '../../src/tracing/chat-attributes.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withFencingToken } from '../upstream/openai-events.ts';
@@ -16,14 +17,25 @@ import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from
  * buys only when it finds nothing.
  */
 export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: Attempt): Promise<Purchase> {
-  if (attempt.purchase !== undefined) {
+  const { purchase } = attempt;
+  if (purchase !== undefined) {
+    attempt.trace.adopting(tracedRequest(job, attempt), purchase.trace);
     attempt.onPurchase('adopted');
-    return attempt.purchase;
+    return purchase;
   }
   const isLate = record.purchases > 0 && attempt.now() >= attempt.lateAt;
   const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined) || isLate;
   if (isAgain) await attempt.writer.append({ reason: reasonFor(record, isLate) }, {});
-  return (await findEarlierPurchase(record.purchaseMark, attempt)) ?? (await buyOnce(job, attempt));
+  const earlier = await findEarlierPurchase(record.purchaseMark, attempt);
+  if (earlier === undefined) return buyOnce(job, attempt);
+  attempt.trace.adopting(tracedRequest(job, attempt), earlier.trace);
+  return earlier;
+}
+
+/** Returns what a span says of the create of an attempt, or of the response that it adopts. */
+function tracedRequest({ body, stream }: CheckedJob, attempt: Attempt): ChatRequest {
+  const { upstream, upstreamModel, window } = attempt;
+  return { body, upstreamModel, stream, address: upstream.address, window: window?.name };
 }
 
 /** Returns why the new attempt begins, for readers of the job's events. */
@@ -44,6 +56,7 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
     attempt.isUncertain = true;
     const own = await findOwnPurchase((await attempt.writer.read()).purchaseMark, attempt);
     if (own === undefined) throw error;
+    attempt.trace.adopting(tracedRequest(job, attempt), own.trace);
     return own;
   }
 }
@@ -75,11 +88,15 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
   attempt.prepared = undefined;
   const fencingToken = prepared?.fencingToken ?? randomUUID();
   const earlier = prepared === undefined ? await mark(fencingToken, attempt) : undefined;
-  if (earlier !== undefined) return adoptLate(earlier, attempt);
+  if (earlier !== undefined) {
+    attempt.trace.adopting(tracedRequest(job, attempt), earlier.trace);
+    return adoptLate(earlier, attempt);
+  }
   // Only a webhook can lead to a response by its token, so without webhooks the token is not sent.
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
+  attempt.trace.buying(tracedRequest(job, attempt));
   const running = await create({ ...job, body }, attempt, onSlow);
-  attempt.purchase = newPurchase(running, attempt.now());
+  attempt.purchase = newPurchase(running, attempt.now(), attempt.trace.purchase);
   attempt.streamedBytes = 0;
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
@@ -112,12 +129,13 @@ async function create(
   attempt: Attempt,
   onSlow: () => void,
 ): Promise<RunningResponse> {
-  const { upstream, writer, active, reservation, model } = attempt;
+  const { upstream, writer, active, reservation, model, trace } = attempt;
   const use = { background: model.background, stream: model.stream };
   try {
     // The job may have been cancelled while the mark was written.
     active.assertMayCreate();
-    const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
+    const options = { stream, signal: active.signal, onSlow, use };
+    const running = await trace.inChat(() => upstream.create(body, options));
     // A server that does not know windows may ignore them, and answer in the foreground at the full price.
     if (attempt.window !== undefined && !running.background) await leaveWindow(attempt);
     reservation.accepted(running.limits);

@@ -212,7 +212,7 @@ async function failed(
       // The next attempt adopts a running response, under the reservation of its create.
       const kept = isRunning ? {} : { reservedModel: undefined };
       const { cancelRequested } = await writer.save(
-        { ...progress, ...kept, busySince: undefined, error },
+        { ...progress, ...kept, busySince: undefined, error, attemptTrace: attempt.trace.attempt },
         isRunning ? null : spent,
       );
       if (!cancelRequested) return { kind: 'retry', failure, attempt: number, delayMs };

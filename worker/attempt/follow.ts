@@ -16,7 +16,7 @@ import type { EventLogWriter } from './event-log-writer.ts';
 
 /** FollowOptions say how to follow a response, and from which event on. */
 export interface FollowOptions {
-  upstream: Upstream;
+  upstream: Pick<Upstream, 'retrieve' | 'resume' | 'lostMs' | 'lookups' | 'windowedLookups'>;
   signal: AbortSignal;
   /** The sequence number of the last event that an earlier follower saw. */
   cursor: number | undefined;
@@ -242,7 +242,7 @@ interface Look {
  * or a refusal that no retry can change, may show that, and only when it comes again and again for long
  * enough.
  */
-async function look(id: string, upstream: Upstream, signal: AbortSignal): Promise<Look> {
+async function look(id: string, upstream: Pick<Upstream, 'retrieve'>, signal: AbortSignal): Promise<Look> {
   let pollAfterMs: number | undefined;
   try {
     const response = await upstream.retrieve(id, signal, (ms) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Begun } from '../../src/run/writer.ts';
+import type { Begun } from '../../src/run/record.ts';
 import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from './attempt-state.ts';
 
 /**

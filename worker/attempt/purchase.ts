@@ -1,4 +1,5 @@
 import type { CompletionWindow } from '../../src/job/completion-window.ts';
+import type { TraceContext } from '../../src/job/fields/trace-context.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { needOf } from '../../src/job/stored-options.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
@@ -17,6 +18,8 @@ export interface Purchase {
   outputCharacters: number;
   /** When the response was created, by the clock of Redis, in Unix milliseconds. */
   createdAt: number;
+  /** The span of the create that bought it; undefined: its worker traces nothing. */
+  trace: TraceContext | undefined;
 }
 
 /**
@@ -26,15 +29,22 @@ export interface Purchase {
  */
 export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
-/** newPurchase returns a purchase that has not been followed yet. */
-export function newPurchase(bought: RunningResponse, createdAt: number): Purchase {
+/**
+ * newPurchase returns a purchase that has not been followed yet.
+ * @param trace see Purchase.
+ */
+export function newPurchase(
+  bought: RunningResponse,
+  createdAt: number,
+  trace: TraceContext | undefined,
+): Purchase {
   const { background, streamed, simulated, events } = bought;
   const { id, status } = bought.response;
   // A response that is polled is looked up whole. Until then its first form would only take a kilobyte.
   const isPolled = background && events === undefined && !hasEnded(bought.response);
   const response = isPolled ? { id, status: status ?? 'in_progress' } : bought.response;
   const running = { response, background, streamed, simulated, events };
-  return { running, cursor: undefined, outputCharacters: 0, createdAt };
+  return { running, cursor: undefined, outputCharacters: 0, createdAt, trace };
 }
 
 /**
@@ -56,12 +66,13 @@ export function purchaseToAdopt(record: RunRecord, now: number): Purchase | unde
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
     createdAt: record.responseCreatedAt ?? now,
+    trace: record.purchaseTrace,
   };
 }
 
 /** identityOf returns what the record needs of a purchase so that another worker can adopt it. */
 export function identityOf(
-  { running: { response, background, streamed, simulated }, createdAt }: Purchase,
+  { running: { response, background, streamed, simulated }, createdAt, trace }: Purchase,
   { completionWindow }: { completionWindow: CompletionWindow | undefined },
 ) {
   return {
@@ -72,6 +83,7 @@ export function identityOf(
     simulated,
     responseCreatedAt: createdAt,
     ...(completionWindow !== undefined && { completionWindow }),
+    ...(trace !== undefined && { purchaseTrace: trace }),
   };
 }
 

@@ -117,7 +117,8 @@ async function findByFencingToken(
     });
   if (response === undefined) return undefined;
   const simulated = upstream.isSimulated();
-  const purchase = newPurchase({ response, background: true, streamed: false, simulated }, at);
+  const found = { response, background: true, streamed: false, simulated };
+  const purchase = newPurchase(found, at, attempt.trace.purchase);
   await storeResponseId(purchase, fencingToken, attempt);
   // The worker that sent the create could not count the purchase.
   onPurchase('bought');

@@ -56,6 +56,8 @@ export interface Upstream {
    * @throws {Failure} when a later try may succeed.
    */
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
+  /** The URL of the upstream. */
+  readonly address: string;
   /** Whether the latest successful reply came from our simulator. */
   isSimulated(): boolean;
   /** How long after its signal has aborted a create may still return its id, in milliseconds. */
@@ -260,6 +262,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       }
     },
 
+    address: client.baseURL,
     isSimulated: () => simulated,
     graceMs: patience.graceMs,
     lostMs: patience.lostMs,

@@ -1,6 +1,7 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
+import { tracedDelivery } from '../../src/tracing/delivery-span.ts';
 import { DELIVERY_QUEUE_IN_REDIS, type Delivery, delivery } from '../../src/webhooks/deliveries.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from '../job-worker.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -44,7 +45,10 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     running.add(interruption);
     if (releasing.signal.aborted) interruption.abort();
     try {
-      return await sender.send({ id, ...webhook }, interruption.signal);
+      const { job, url, trace: attempt } = webhook;
+      return await tracedDelivery({ job, url, attempt }, () =>
+        sender.send({ id, ...webhook }, interruption.signal),
+      );
     } catch (error: unknown) {
       if (interruption.signal.aborted) return 'released';
       throw error;

@@ -19,7 +19,10 @@ export interface OutgoingWebhook {
 }
 
 /** Sent is the result of one try. `refused`: another try is useless. */
-export type Sent = { kind: 'delivered'; status: number } | { kind: 'failed' | 'refused'; why: string };
+export type Sent =
+  | { kind: 'delivered'; status: number }
+  /** `status` is undefined when the receiver did not answer. */
+  | { kind: 'failed' | 'refused'; why: string; status?: number };
 
 export interface WebhookSender {
   /** Makes one try. Rejects only when the signal aborts. */
@@ -95,7 +98,7 @@ function judged(origin: string, status: number, said: string): Sent {
   const isRedirect = status >= 300 && status < 400;
   const why = `${origin} answered ${status}${isRedirect ? ' (redirects are not followed)' : ''}: ${said}`;
   // With "Gone" a receiver says that it wants no more webhooks.
-  return { kind: status === 410 ? 'refused' : 'failed', why };
+  return { kind: status === 410 ? 'refused' : 'failed', why, status };
 }
 
 /** Reads the beginning of an answer, for the log. It never fails, because only the status decides. */

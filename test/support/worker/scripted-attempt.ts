@@ -6,6 +6,7 @@ import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import { type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from '../../../src/run/record.ts';
 import type { Spent } from '../../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../../src/run/writer.ts';
+import { AttemptTrace } from '../../../src/tracing/attempt-trace.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
@@ -122,6 +123,7 @@ export function attemptOf(
       failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
+    trace: new AttemptTrace({ id: 'job_1', model: 'o3', tenant: undefined, waitMs: 0, sent: undefined }),
     onFirstToken: () => {},
     onPurchase: (event) => void purchases.push(event),
   };
@@ -137,6 +139,7 @@ export function attemptOf(
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
   const upstream: Upstream = {
     withHeaders: () => upstream,
+    address: 'http://127.0.0.1:9/v1',
     isSimulated: () => false,
     create: async () => {
       done.push('create');

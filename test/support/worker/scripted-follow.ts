@@ -1,4 +1,3 @@
-import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 import { createTurns } from '../../../src/async/turns.ts';
 import { RetryableError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
@@ -45,10 +44,6 @@ export function scripted(
   const controller = new AbortController();
   const options: FollowOptions = {
     upstream: {
-      withHeaders: (): never => {
-        throw new Error('expected no headers');
-      },
-      create: async () => next([]),
       resume: async (_id, after) => {
         resumedAfter.push(after);
         return next(resumes);
@@ -57,16 +52,9 @@ export function scripted(
         polledAt.push(Date.now());
         return next(lookups);
       },
-      cancel: async () => null,
-      delete: async () => true,
-      listModels: async () => undefined,
-      isSimulated: () => false,
-      graceMs: 0,
       lostMs: 60_000,
-      slots: createSharedSlots(1, []),
       lookups: createTurns({ uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 }),
       windowedLookups: createTurns({ uselessPerSecond: 8, moreAfterUseful: 4, atOnce: 128 }),
-      close: async () => {},
     },
     signal: controller.signal,
     cursor: undefined,

@@ -25,6 +25,7 @@ const ORDER: Record<string, readonly string[]> = {
     'errors',
     'job',
     'responses',
+    'tracing',
     'redis',
     'metrics',
     'config',
@@ -173,6 +174,11 @@ describe('imports', () => {
       /^(src|producer)\/mcp\//,
       'the tools are written once, on JobQueue, for both doors; an app that imports the client must not load ' +
         'the protocol',
+    ],
+    [
+      '@opentelemetry/api',
+      /^src\/tracing\//,
+      'one folder decides what a span may carry, and no attribute holds a question, an answer or a key',
     ],
     ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
     ['commander', /^(bench|cli|chaos)\//, 'only commands parse arguments'],

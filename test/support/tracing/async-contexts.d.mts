@@ -1,0 +1,3 @@
+import type { ContextManager } from '@opentelemetry/api';
+
+export const AsyncContexts: new () => ContextManager;
