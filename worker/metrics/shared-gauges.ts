@@ -35,7 +35,8 @@ export function registerSharedGauges(registry: Registry, { models, memory, budge
           this.reset();
           // A gauge without labels would tell 0 after the reset; one with labels has nothing left to remove.
           if (reading === undefined && labelNames.length === 0) this.remove();
-          for (const [labels, value] of reading === undefined ? [] : samples(reading)) this.set(labels, value);
+          for (const [labels, value] of reading === undefined ? [] : samples(reading))
+            this.set(labels, value);
         },
       });
     };
