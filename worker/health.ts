@@ -71,6 +71,11 @@ function sendWord(response: ServerResponse, status: number, word: string, more: 
 }
 
 async function sendMetrics(response: ServerResponse, metrics: O3Worker['metrics']): Promise<void> {
-  const text = await metrics.text();
-  response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
+  try {
+    const text = await metrics.text();
+    response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
+  } catch (error: unknown) {
+    // A metric that cannot be read must not end the worker and its jobs.
+    sendWord(response, 500, 'the metrics could not be read', { reasons: [String(error)] });
+  }
 }

@@ -199,7 +199,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const redisTrouble = createWriteProbe(redis, prefix);
   /** Without a time limit, the command to Redis and the caller would wait until Redis is back. */
   const whileReady = <Reading>(read: () => Promise<Reading>): (() => Promise<Reading | undefined>) => {
-    const shared = cachedRead(read, LOOK_FRESH_MS);
+    const shared = cachedRead(() => read().catch(() => undefined), LOOK_FRESH_MS);
     return async () =>
       redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   };

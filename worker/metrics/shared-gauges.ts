@@ -33,10 +33,10 @@ export function registerSharedGauges(registry: Registry, { models, memory, budge
         async collect() {
           const reading = await look();
           this.reset();
-          // A gauge without labels would tell 0 after the reset; one with labels has nothing left to remove.
-          if (reading === undefined && labelNames.length === 0) this.remove();
           for (const [labels, value] of reading === undefined ? [] : samples(reading))
             this.set(labels, value);
+          // A gauge without labels would tell 0 after the reset. One with labels would throw here.
+          if (reading === undefined && labelNames.length === 0) this.remove();
         },
       });
     };
