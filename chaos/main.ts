@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { ACKS, type Ack } from '../src/redis/ack/level.ts';
 import { runBatchStops } from './callers/batch.ts';
 import { runCancels } from './callers/cancels.ts';
 import { runCommands } from './callers/commands.ts';
@@ -132,10 +133,16 @@ command(
   .addOption(
     new Option('--only <variants...>', 'only these variants').choices(VARIANTS.map(({ name }) => name)),
   )
-  .action(({ only, ...options }: Common & { only?: string[] }) =>
+  .addOption(
+    new Option('--ack <levels...>', 'the values of O3Q_ACK with which each is played')
+      .choices(ACKS)
+      .default(['memory']),
+  )
+  .action(({ only, ack, ...options }: Common & { only?: string[]; ack: Ack[] }) =>
     play(options, (stage) =>
       runFailover(stage, {
         ...FULL_FAILOVER,
+        acks: ack,
         variants: VARIANTS.filter(({ name }) => only?.includes(name) ?? true),
       }),
     ),

@@ -21,8 +21,11 @@ export interface CommandContext {
   interruption(): AbortSignal;
   /**
    * Makes SIGINT, SIGTERM and SIGHUP abort the returned signals from now on, instead of ending the process.
+   *
+   * @param reload called at each SIGHUP instead, if the process has no terminal: without one no closed window sends
+   * that signal.
    */
-  stopSignals(): StopSignals;
+  stopSignals(reload?: () => void): StopSignals;
   /** Opens an address in the user's browser. @returns whether that worked. */
   openBrowser(url: string): Promise<boolean>;
   /** Sets the exit code of the process. */

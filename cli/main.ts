@@ -34,12 +34,13 @@ const context: CommandContext = {
     });
     return controller.signal;
   },
-  stopSignals() {
+  stopSignals(reload) {
     const stop = new AbortController();
     const hurry = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort());
-    }
+    const hearStop = (): void => (stop.signal.aborted ? hurry : stop).abort();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, hearStop);
+    const hasTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
+    process.on('SIGHUP', reload === undefined || hasTerminal ? hearStop : reload);
     return { stop: stop.signal, hurry: hurry.signal };
   },
   openBrowser,

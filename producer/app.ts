@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler, type Express } from 'express';
-import type { Models } from '../src/config/file.ts';
+import type { Config } from '../src/config/environment.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
@@ -8,6 +8,7 @@ import { createQueueFor } from './access/caller.ts';
 import { allowOrigins } from './access/cross-origin.ts';
 import { createEventTokens, type EventTokens } from './access/event-tokens.ts';
 import { createHeavyCalls, heavyPages } from './access/heavy-calls.ts';
+import { createKeyring } from './access/keyring.ts';
 import { createOpenStreams } from './access/open-streams.ts';
 import { BOARD_PATH, createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
@@ -19,6 +20,7 @@ import { refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
+import type { ProducerMetrics } from './metrics/producer-metrics.ts';
 import { createDocsPage, DOCS_PATH } from './pages/docs-page.ts';
 import { actionRoutes } from './routes/actions.ts';
 import { auditRoute } from './routes/audit.ts';
@@ -27,6 +29,7 @@ import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
 import { eventTokenRoute, jobEventsRoute } from './routes/job-events.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
@@ -36,17 +39,17 @@ import { refuseElsewhere } from './v1/elsewhere.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
+/**
+ * AppSettings are the settings of the HTTP server. They may change: each is read when it is needed, except those
+ * of `http` that need a restart.
+ */
+export type AppSettings = Pick<Config, 'tenants' | 'keys' | 'http'>;
+
 export interface AppOptions {
   queue: InstanceQueue;
-  access: Omit<AccessOptions, 'basePath' | 'eventTokens' | 'onLogin'>;
-  /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
-  basePath?: string;
-  /** The origins whose pages may call the API. Default: none. */
-  corsOrigins?: readonly string[];
-  /** The proxies whose `X-Forwarded-*` count, in the words of Express. Default: none. */
-  trustProxy?: readonly string[];
-  /** What tenants may use. */
-  tenants: Models['tenants'];
+  settings: AppSettings;
+  /** The address on which the producer listens. */
+  host: string;
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
   webhookSecret: string | undefined;
   /** Aborts when the producer is about to stop. */
@@ -58,10 +61,9 @@ export interface AppOptions {
   headersMs?: number;
   /** See MountOptions. */
   keepAliveMs?: number;
-  /** The longest body, in MB. */
-  maxBodyMb: number;
   /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
   upstream?: UpstreamAddress;
+  metrics: Pick<ProducerMetrics, 'text' | 'contentType' | 'streamOpened'>;
   logger: Logger;
 }
 
@@ -71,8 +73,9 @@ const HEAVY_PAGES = ['jobs', 'selection', 'failures', 'cost', 'audit', 'tenants'
   (page) => `/console/${page}`,
 );
 
-export interface RoutesOptions
-  extends Omit<AppOptions, 'access' | 'tenants' | 'maxBodyMb' | 'corsOrigins' | 'trustProxy'> {
+export interface RoutesOptions extends Omit<AppOptions, 'settings' | 'host'> {
+  /** The path under which browsers reach the instance; see `serveAt`. Default: the top of the host. */
+  basePath?: string;
   /** undefined: no keys are needed, and so no tokens. */
   eventTokens: EventTokens | undefined;
 }
@@ -89,6 +92,7 @@ export function routesOf({
   upstream,
   basePath = '',
   eventTokens,
+  metrics,
   logger,
 }: RoutesOptions): Route[] {
   const routes = [
@@ -102,6 +106,7 @@ export function routesOf({
     usageRoute(),
     auditRoute(),
     ...modelStateRoutes(queue, logger),
+    metricsRoute(metrics),
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
@@ -114,15 +119,10 @@ export function routesOf({
 }
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({
-  access,
-  tenants,
-  maxBodyMb,
-  corsOrigins = [],
-  trustProxy = [],
-  ...options
-}: AppOptions): Express {
-  const { queue, basePath = '', logger } = options;
+export function createApp({ settings, host, ...options }: AppOptions): Express {
+  const { queue, logger } = options;
+  const { trustProxy, maxBodyMb } = settings.http;
+  const basePath = settings.http.basePath.replace(/\/$/, '');
   const app = express();
   app.disable('x-powered-by');
   if (trustProxy.length > 0) app.set('trust proxy', [...trustProxy]);
@@ -130,20 +130,34 @@ export function createApp({
   app.use(securityHeaders());
   app.use(refuseWebSockets);
   app.use(OPENAI_PATH, withRequestId);
-  if (corsOrigins.length > 0) app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(corsOrigins));
+  app.use([JOBS_PATH, OPENAI_PATH], allowOrigins(settings));
 
-  const eventTokens = createEventTokens(access.keys);
-  const hasKeys = access.keys.length > 0;
-  const routes = routesOf({ ...options, eventTokens: hasKeys ? eventTokens : undefined });
+  const keyring = createKeyring(settings);
+  const eventTokens = createEventTokens(keyring);
+  const hasKeys = settings.keys.length > 0;
+  const routes = routesOf({ ...options, basePath, eventTokens: hasKeys ? eventTokens : undefined });
   const queueFor = createQueueFor(queue);
-  const openStreams = createOpenStreams(tenants);
+  const openStreams = createOpenStreams(settings, keyring, options.draining);
   const heavy = createHeavyCalls();
   const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
   const mount = (some: readonly Route[]): void =>
-    mountRoutes(app, some, { json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs });
+    mountRoutes(app, some, {
+      ...{ json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs },
+      onStream: options.metrics.streamOpened,
+    });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl({ ...access, basePath, eventTokens, onLogin: recordLogin(queue) }));
+  app.use(
+    createAccessControl({
+      settings,
+      host,
+      basePath,
+      keyring,
+      eventTokens,
+      onLogin: recordLogin(queue),
+      logger,
+    }),
+  );
 
   app.use(CHAT_PATH, refuseStoredChats);
   mount(routes.filter(({ open }) => open !== true));

@@ -1,9 +1,10 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
-import type { ApiKey } from '../src/config/api-keys.ts';
-import { defaultHttp, type HttpConfig, type Models, modelsOf } from '../src/config/file.ts';
+import { ADMIN, type ApiKey } from '../src/config/api-keys.ts';
+import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
@@ -11,10 +12,21 @@ import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import type { Ack } from '../src/redis/ack/level.ts';
 import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
 import { assertKeysOrLoopback } from './access/access.ts';
-import { createApp } from './app.ts';
+import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
+import { createProducerMetrics } from './metrics/producer-metrics.ts';
 
-export interface ProducerOptions extends Models {
+/** ProducerSettings are the part of the configuration that a producer needs. */
+export interface ProducerSettings extends Models {
+  /** The callers' keys. Default: none, so that the producer must listen on loopback. */
+  readonly keys?: readonly ApiKey[];
+  /** How callers reach the producer, and what they may send. Default: as without a file. */
+  readonly http?: HttpConfig;
+}
+
+export interface ProducerOptions {
+  /** They may change while the producer runs: each field is read when it is needed. */
+  settings: ProducerSettings;
   redisUrl: string;
   prefix: string;
   host: string;
@@ -26,16 +38,14 @@ export interface ProducerOptions extends Models {
   webhooksOut?: boolean;
   /** See O3QueueOptions. Default `memory`. */
   ack?: Ack;
-  /** The callers' keys. Default: none, so that the producer must listen on loopback. */
-  keys?: readonly ApiKey[];
-  /** How callers reach the producer, and what they may send. Default: as without a file. */
-  http?: Partial<HttpConfig>;
   /** See AppOptions. */
   headersMs?: number;
   /** See MountOptions. */
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
+  metrics?: ProcessMetrics;
   logger: Logger;
 }
 
@@ -51,11 +61,18 @@ export interface Producer extends Stoppable {
  * @throws {ListenError} when it cannot listen on the address.
  */
 export async function startProducer(options: ProducerOptions): Promise<Producer> {
-  const { host, port, keys = [], logger } = options;
+  const { host, port, settings, logger } = options;
+  const { keys = [], tenants } = settings;
   assertKeysOrLoopback({ keys, host });
   if (keys.length === 0)
     logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
-  const keyless = Object.keys(options.tenants ?? {}).filter((name) => !keys.some((key) => key.name === name));
+  const keyless = Object.keys(tenants).filter((name) => !keys.some((key) => key.name === name));
+  if (keys.length > 0 && !keys.some(({ name }) => name === ADMIN)) {
+    logger.warn(
+      'O3Q_KEYS has no key named admin: no key sees all jobs, uses the board or resumes a paused model. Add one: ' +
+        'admin:$(openssl rand -hex 32)',
+    );
+  }
   if (keys.length > 0 && keyless.length > 0)
     logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
   // The address comes first: a producer that cannot listen should not connect to Redis.
@@ -72,46 +89,59 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
 function producerOn(
   server: Server,
   {
+    settings,
     redisUrl,
     prefix,
     host,
     webhookSecret,
     webhooksOut = false,
     ack = 'memory',
-    keys = [],
-    http,
     headersMs,
     keepAliveMs,
     upstream,
+    metrics: shared,
     logger,
-    ...models
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const onWeakAck = createWeakAckLog(ack, logger);
+  const metrics = createProducerMetrics(Object.keys(settings.models), shared);
+  const logWeakAck = createWeakAckLog(ack, logger);
   const queue = new InstanceQueue({
-    ...{ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError },
-    ...modelsOf(models),
+    ...{ redisUrl, prefix, webhooksOut, ack, onError, settings },
+    onWeakAck(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+    onCancelled: metrics.cancelled,
   });
+  metrics.watchRedis(() => queue.redisTrouble());
   queue.driveActions(onError);
   const draining = new AbortController();
-  const { requestsPerMinute, basePath, maxBodyMb, corsOrigins, trustProxy } = { ...defaultHttp(), ...http };
-  const access = { keys, host, requestsPerMinute, logger };
+  const withoutFile = defaultHttp();
+  const appSettings: AppSettings = {
+    get tenants() {
+      return settings.tenants;
+    },
+    get keys() {
+      return settings.keys ?? [];
+    },
+    get http() {
+      return settings.http ?? withoutFile;
+    },
+  };
   const app = createApp({
     queue,
-    access,
-    basePath: basePath.replace(/\/$/, ''),
-    corsOrigins,
-    trustProxy,
-    tenants: models.tenants,
+    settings: appSettings,
+    host,
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
-    maxBodyMb,
     ...(upstream !== undefined && { upstream }),
+    metrics,
     logger,
   });
+  server.on('request', metrics.measure);
   server.on('request', app);
   // A connection that was busy when draining began stays open after its answer: nothing else would close it.
   server.on('request', (_request, response) => {

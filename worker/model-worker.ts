@@ -1,6 +1,6 @@
 import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
-import type { Models } from '../src/config/file.ts';
+import type { WorkerSettings } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
 import { CANCELLED } from '../src/metrics/process-metrics.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
@@ -47,13 +47,14 @@ import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
-/** ModelWorkerOptions have all configured models, because these may share an upstream model. */
-export interface ModelWorkerOptions extends Pick<Models, 'models' | 'retention' | 'tenants'> {
+export interface ModelWorkerOptions {
   redis: RedisClient;
   /** A separate connection for messages. */
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
+  /** They may change: each field is read when it is needed. */
+  settings: WorkerSettings;
   prices: PriceList;
   /** The quotas, which all workers share. */
   quotas: Quotas;
@@ -70,7 +71,6 @@ export interface ModelWorkerOptions extends Pick<Models, 'models' | 'retention' 
   metrics: Metrics;
   /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
-  publicUrl: string | undefined;
   recovery: Recovery;
   /** See WorkerOptions. */
   windowScale: number;
@@ -99,8 +99,8 @@ const TAKE_BACK_MS = 1000;
 
 /** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, recovery, onError } = options;
-  const { keys, config } = queue;
+  const { redis, subscriber, prefix, settings, queue, recovery, onError } = options;
+  const { keys } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
   // As many jobs again may be within a completion window: without places of their own, these would keep all
@@ -113,7 +113,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const reservations = createReservations({
     ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
-    upstreamModels: queue.upstreamModels,
+    upstreamModels: () => queue.upstreamModels,
     windowScale: options.windowScale,
     onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
@@ -128,14 +128,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
-      keepSeconds: keepSeconds(options.retention),
+      keepSeconds: keepSeconds(settings.retention),
       trace: trace?.attempt,
       ...createRunObserver(job, metrics, options.upstream.isSimulated),
     });
 
-  const services: AttemptServices = {
+  const services: Omit<AttemptServices, 'model'> = {
     alias: queue.model,
-    model: config,
     prices: options.prices,
     upstream: options.upstream,
     openAiEvents: options.openAiEvents,
@@ -148,14 +147,17 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
-    const maxAttempts = limitAttempts(job, config);
-    const trace = startTrace(job, options, services.now());
+    // An attempt keeps the settings with which it began.
+    const model = queue.config;
+    const maxAttempts = limitAttempts(job, model);
+    const trace = startTrace(job, { queue, tenants: settings.tenants }, services.now());
     const writer = writerOf(job, token, trace);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
         const outcome = await runAttempt({
           ...services,
+          model,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
           ...{ writer, active, reservation, trace },
@@ -196,7 +198,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
-    logOutcome(logger, job.id ?? '', outcome, options.publicUrl);
+    logOutcome(logger, job.id ?? '', outcome, settings.http?.publicUrl);
     metrics.outcome(outcome);
     return settle(outcome);
   };
@@ -210,8 +212,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
     const onCancelled = (): void => metrics.ended(CANCELLED, false);
-    const actors = { redis, models: { retention: options.retention }, onCancelled };
-    await cancelJob(actors, { queue, bullId: id, reading });
+    await cancelJob({ redis, models: settings, onCancelled }, { queue, bullId: id, reading });
   };
 
   const ends = createBullmqEnds({ ...options, writerOf, logger });
@@ -235,8 +236,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const fetchedOf = (tenant?: string): number =>
     worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length;
   const dispatcher = startDispatcher({
-    models: options.models,
-    ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
+    ...{ settings, queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     windowScale: options.windowScale,
     room: () =>

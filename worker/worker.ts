@@ -4,7 +4,7 @@ import { cachedRead } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import { withTimeout } from '../src/async/with-timeout.ts';
-import type { Models } from '../src/config/file.ts';
+import type { WorkerSettings } from '../src/config/file.ts';
 import { CANCELLED, type ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { readMemory } from '../src/model-queue/redis-memory.ts';
@@ -40,7 +40,9 @@ import { createUpstream, type UpstreamOptions } from './upstream/client.ts';
 import { createLostResponses, listenForOpenAiEvents } from './upstream/openai-events.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.ts';
 
-export interface WorkerOptions extends Models {
+export interface WorkerOptions {
+  /** They may change while the worker runs: each field is read when it is needed. */
+  settings: WorkerSettings;
   redisUrl: string;
   prefix: string;
   /** What Redis must have done with the id of a bought response. Default `memory`. */
@@ -56,8 +58,6 @@ export interface WorkerOptions extends Models {
   };
   /** undefined: this worker delivers no webhooks to callers. */
   webhooksOut?: WebhooksOutOptions | undefined;
-  /** `http.publicUrl`: where people reach the instance, for links in webhooks and in the log. */
-  publicUrl?: string | undefined;
   /** The metrics of the process, to which the worker adds its own. Default: the worker's alone. */
   metrics?: ProcessMetrics;
   logger: Logger;
@@ -98,7 +98,15 @@ export interface O3Worker extends Stoppable {
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, ack = 'memory', recovery = DEFAULT_RECOVERY, windowScale = 1, logger } = options;
+  const {
+    settings,
+    redisUrl,
+    prefix,
+    ack = 'memory',
+    recovery = DEFAULT_RECOVERY,
+    windowScale = 1,
+    logger,
+  } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -110,19 +118,21 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model adds its listeners to these two connections.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
+  // The models of a process are those of its start: each has a queue, a dispatcher and a BullMQ worker.
+  const models = Object.keys(settings.models);
   const upstream = createUpstream({
     ...options.upstream,
-    models: Object.keys(options.models),
+    models,
     windowScale,
   });
-  const prices = createPriceList(options.prices);
+  const prices = createPriceList(settings);
   const quotas = createQuotas(redis, prefix);
   const quotaSignals = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
-  const usage = createUsageStore(redis, prefix, Object.keys(options.models));
+  const usage = createUsageStore(redis, prefix, models);
   usage.rememberModels().catch(onError);
   const tenantLimits = createTenantLimits({
-    ...{ tenants: options.tenants, tenantQuotas, prices, usage, now: () => serverTime(redis) },
+    ...{ settings, tenantQuotas, prices, usage, now: () => serverTime(redis) },
     isSimulated: upstream.isSimulated,
   });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
@@ -132,12 +142,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // The shares are equal and fixed: BullMQ notices a raised limit only when a job ends, which may take an
   // hour.
-  const modelCount = Object.keys(options.models).length;
-  const slots = slotsFor(options.concurrency, modelCount, descriptors);
+  const slots = slotsFor(options.concurrency, models.length, descriptors);
   if (descriptors !== undefined && slots < options.concurrency)
     sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
-  const concurrency = Math.max(1, Math.floor(slots / modelCount));
-  const metrics = createMetrics(concurrency * modelCount, options.metrics);
+  const concurrency = Math.max(1, Math.floor(slots / models.length));
+  const metrics = createMetrics(concurrency * models.length, options.metrics);
   const logWeakAck = createWeakAckLog(ack, logger);
   const acknowledger = createAcknowledger({
     ...{ redisUrl, prefix, ack, onError },
@@ -146,18 +155,14 @@ export function startWorker(options: WorkerOptions): O3Worker {
       metrics.weakAck();
     },
   });
-  const queues = Object.keys(options.models).map((model) =>
-    createModelQueue(redis, prefix, model, options, onError),
-  );
+  const queues = models.map((model) => createModelQueue(redis, prefix, model, settings, onError));
   const modelWorkers = queues.map((queue) =>
     createModelWorker({
       redis,
       subscriber,
       prefix,
       queue,
-      models: options.models,
-      retention: options.retention,
-      tenants: options.tenants,
+      settings,
       prices,
       quotas,
       quotaSignals,
@@ -170,7 +175,6 @@ export function startWorker(options: WorkerOptions): O3Worker {
       acknowledger,
       metrics,
       concurrency,
-      publicUrl: options.publicUrl,
       recovery,
       windowScale,
       logger,
@@ -186,13 +190,12 @@ export function startWorker(options: WorkerOptions): O3Worker {
       redis,
       subscriber,
       prefix,
-      publicUrl: options.publicUrl,
+      settings,
       queues,
       recovery,
       metrics,
       logger,
       onError,
-      allowPrivateWebhooks: options.allowPrivateWebhooks,
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
@@ -215,7 +218,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const retention = keepRetention({
     redis,
     queues,
-    models: options,
+    settings,
     deliveries: webhooksOut?.deliveries,
     logger,
     onError,
@@ -226,7 +229,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const estimates = { redis, prefix, upstream, prices };
   const actions = createActionRunner(
     {
-      ...{ redis, prefix, models: options },
+      ...{ redis, prefix, models: settings },
       queues: new Map(queues.map((queue) => [queue.model, queue])),
       onCancelled: (model) =>
         modelWorkers[queues.findIndex((queue) => queue.model === model)]?.metrics.ended(CANCELLED, false),

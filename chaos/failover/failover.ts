@@ -1,6 +1,7 @@
 import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { isFinished } from '../../src/job/job.ts';
+import type { Ack } from '../../src/redis/ack/level.ts';
 import { readLedger } from '../evidence/ledger.ts';
 import { joined, type Report, seconds } from '../evidence/report.ts';
 import type { Stage } from '../fleet/stage.ts';
@@ -21,6 +22,8 @@ import {
 /** FailoverSize says which variants are played, and for how long. */
 export interface FailoverSize extends StrikeTimes {
   variants: readonly Variant[];
+  /** The values of `O3Q_ACK` with which each variant is played. Default: `memory`. */
+  acks?: readonly Ack[];
   perSecond: number;
   /**
    * How long callers enqueue before the fault (`beforeMs`) and after Redis is back (`afterMs`), in
@@ -57,16 +60,17 @@ const CONFIG = {
 /** runFailover plays each variant on a fleet of its own, one after the other. */
 export async function runFailover(stage: Stage, size: FailoverSize = FULL_FAILOVER): Promise<Report> {
   const reports: Report[] = [];
-  for (const variant of size.variants) {
-    stage.say(`${variant.name}: ${variant.what}`);
-    const started = await variant.start();
-    const play = (world: World): Promise<Findings> => failover(world, variant, started, size);
-    reports.push(
-      await scenario(
-        { workers: WORKERS, config: CONFIG, ...(started.redis !== undefined && { redis: started.redis }) },
-        play,
-      )(stage),
-    );
+  const { acks = ['memory'] } = size;
+  for (const one of size.variants) {
+    for (const ack of acks) {
+      const variant = acks.length === 1 ? one : { ...one, name: `${one.name} with ${ack}` };
+      stage.say(`${variant.name}: ${variant.what}`);
+      const started = await variant.start();
+      const play = (world: World): Promise<Findings> => failover(world, variant, started, { ...size, ack });
+      const { redis } = started;
+      const options = { workers: WORKERS, config: CONFIG, ack, ...(redis !== undefined && { redis }) };
+      reports.push(await scenario(options, play)(stage));
+    }
   }
   return joined(reports);
 }
@@ -75,7 +79,7 @@ async function failover(
   world: World,
   variant: Variant,
   started: StartedVariant,
-  size: FailoverSize,
+  size: FailoverSize & { ack: Ack },
 ): Promise<Findings> {
   const { fleet, history, signal, progress } = world;
   const steady = startSteadyCallers(world, size);
@@ -95,7 +99,7 @@ async function failover(
   await becomes(() => haveEnded(world), ENDED_LIMIT_MS, signal, 500);
   const evidence = await world.evidence();
   const { responses } = await readLedger(fleet.upstreamUrl);
-  return findingsOf({ variant, strike, asked: steady.asked, evidence, responses });
+  return findingsOf({ variant, ack: size.ack, strike, asked: steady.asked, evidence, responses });
 }
 
 /** Returns whether each accepted job has ended, or is gone because Redis lost it. */

@@ -1,3 +1,4 @@
+import type { Ack } from '../../src/redis/ack/level.ts';
 import { findViolations, uncertainPurchases } from '../evidence/checks.ts';
 import type { Evidence, JobEvidence } from '../evidence/evidence.ts';
 import { jobNameIn, type LedgerEntry } from '../evidence/ledger.ts';
@@ -10,6 +11,8 @@ import { BACKGROUND, FOREGROUND, type Strike, type Variant } from './variants.ts
 /** Seen is everything that is known after a variant. */
 interface Seen {
   variant: Variant;
+  /** `O3Q_ACK` of producers and workers. */
+  ack: Ack;
   strike: Strike;
   asked: readonly Asked[];
   evidence: Evidence;
@@ -32,6 +35,7 @@ export function findingsOf(seen: Seen): Findings {
       byModel(asked, (one) => one.acceptedAt !== undefined, asked),
     ),
     ...lossRequirements(seen, excuses),
+    ...acknowledged(seen),
     ...purchaseRequirements(seen, excuses),
     exactly('answered with 500', 0, answersOf(asked).filter(({ status }) => isBroken(status)).length),
     ...darkness(seen),
@@ -57,7 +61,7 @@ interface Excuses {
   isLostAnswer(name: string): boolean;
 }
 
-function excusesFor({ asked, responses, strike: { unreplicated } }: Seen): Excuses {
+function excusesFor({ ack, asked, responses, strike: { unreplicated } }: Seen): Excuses {
   if (unreplicated === undefined) return { isLostJob: () => false, isLostAnswer: () => false };
   const { from, to } = unreplicated;
   const of = new Map(asked.map((one) => [one.name, one]));
@@ -66,8 +70,10 @@ function excusesFor({ asked, responses, strike: { unreplicated } }: Seen): Excus
   );
   return {
     isLostJob({ history, last }) {
-      const { acceptedAt = 0 } = of.get(history.name) ?? {};
-      return last === undefined && acceptedAt >= from && acceptedAt <= to;
+      const { acceptedAt = 0, answers = [] } = of.get(history.name) ?? {};
+      // The kill ends the waits for the replica or the disk, and their answers come after it.
+      const isUnconfirmed = ack !== 'memory' && answers.at(-1)?.ack === 'memory';
+      return last === undefined && acceptedAt >= from && (acceptedAt <= to || isUnconfirmed);
     },
     isLostAnswer: (name) => of.get(name)?.model === FOREGROUND && boughtBefore.has(name),
   };
@@ -86,6 +92,42 @@ function lossRequirements(
   const { from, to } = unreplicated;
   const unsafe = asked.filter(({ acceptedAt = 0 }) => acceptedAt >= from && acceptedAt <= to);
   return [rest, figure('accepted while the replica was cut off', `${unsafe.length}, lost ${excused.length}`)];
+}
+
+/**
+ * acknowledged says what the answers promised and what came of it. Redis must not lose a job whose answer said
+ * `replica`: that replica goes on. `disk` promises nothing when another server goes on.
+ */
+function acknowledged({ ack, asked, evidence, strike: { faultAt } }: Seen): Requirement[] {
+  const lost = new Set(
+    evidence.jobs.flatMap(({ history, last }) =>
+      history.accepted && last === undefined ? [history.name] : [],
+    ),
+  );
+  const accepted = asked.filter(({ acceptedAt }) => acceptedAt !== undefined);
+  const confirmed = accepted.filter(({ answers }) => answers.at(-1)?.ack === ack);
+  const took = answersOf(asked)
+    .filter(({ at, status }) => at < faultAt && status === 202)
+    .map(({ tookMs }) => tookMs);
+  return [
+    ...(ack !== 'replica'
+      ? []
+      : [
+          exactly(
+            `lost, of those whose answer said ${ack}`,
+            0,
+            confirmed.filter(({ name }) => lost.has(name)).length,
+          ),
+        ]),
+    figure(
+      `accepted, of these with ${ack} in the answer, lost`,
+      [accepted.length, confirmed.length, lost.size].join(', '),
+    ),
+    figure(
+      'to be accepted, before the fault: p50, p99',
+      `${percentile(took, 0.5)} ms, ${percentile(took, 0.99)} ms`,
+    ),
+  ];
 }
 
 function purchaseRequirements(

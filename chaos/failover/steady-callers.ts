@@ -14,6 +14,8 @@ export interface Answer {
   tookMs: number;
   /** The HTTP status; `none`: the connection broke, or nothing came in time. */
   status: number | 'none';
+  /** What the header `O3Q-Ack` said; null: there was none. */
+  ack: string | null;
 }
 
 /**
@@ -88,6 +90,7 @@ async function ask(world: World, one: Asked, thinkMs: number): Promise<void> {
   do {
     const sentAt = Date.now();
     let status: Answer['status'] = 'none';
+    let ack: string | null = null;
     try {
       // Uses fetch instead of the client, whose own retries would hide what a caller sees.
       const response = await fetch(new URL('/jobs', fleet.producerUrl), {
@@ -100,6 +103,7 @@ async function ask(world: World, one: Asked, thinkMs: number): Promise<void> {
         signal: limited(signal, ANSWER_LIMIT_MS),
       });
       status = response.status;
+      ack = response.headers.get('o3q-ack');
       const body: unknown = await response.json();
       if (response.ok && isJobView(body)) {
         history.accepted(body);
@@ -109,7 +113,7 @@ async function ask(world: World, one: Asked, thinkMs: number): Promise<void> {
       signal.throwIfAborted();
       status = 'none';
     }
-    one.answers.push({ at: Date.now(), tookMs: Date.now() - sentAt, status });
+    one.answers.push({ at: Date.now(), tookMs: Date.now() - sentAt, status, ack });
     // Without a key a repeat could become a second job.
     if (one.acceptedAt !== undefined || !one.isKeyed) return;
     await sleep(ASK_AGAIN_MS, signal);

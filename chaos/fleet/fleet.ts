@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { O3Client } from '../../src/client/o3-client.ts';
 import { ADMIN } from '../../src/config/api-keys.ts';
 import { type Models, modelsOf, readConfigFile } from '../../src/config/file.ts';
+import type { Ack } from '../../src/redis/ack/level.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { openTcpProxy, type TcpProxy } from '../../test/support/redis/tcp-proxy.ts';
 import { type Child, startChild } from './child.ts';
@@ -84,6 +85,8 @@ export interface FleetOptions {
   config?: object;
   /** The tenants, each with an API key. With tenants, calls without a key are refused. Default: no keys. */
   tenants?: readonly string[];
+  /** `O3Q_ACK` of producers and workers. Default `memory`. */
+  ack?: Ack;
   /** Further variables of the workers' environment. They replace variables that the fleet sets itself. */
   workerEnvironment?: Readonly<Record<string, string>>;
   /** What a worker runs, if it is not the command line: the path of a script, and its arguments. */
@@ -176,6 +179,7 @@ export async function startFleet(
   const common = {
     REDIS_URL: redis.url,
     O3Q_CONFIG: configPath,
+    O3Q_ACK: options.ack ?? 'memory',
     ...(options.webhooks && { OPENAI_WEBHOOK_SECRET: WEBHOOK_SECRET }),
   };
   const startProducer = async (port: number, name: string): Promise<FleetProducer> => {

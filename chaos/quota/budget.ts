@@ -65,7 +65,7 @@ async function budget({ fleet, random, signal, progress, say }: World): Promise<
   const views = await viewsWhenQuiet(fleet, progress, signal);
 
   const { responses } = await readLedger(fleet.upstreamUrl);
-  const prices = createPriceList({});
+  const prices = createPriceList({ prices: {} });
   const sales = responses.map((entry) => saleOf(entry, prices, views));
   const limited = sales.filter(({ tenant }) => tenant === LIMITED.tenant);
   const spent = sum(limited.map(({ nano }) => nano));

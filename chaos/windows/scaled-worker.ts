@@ -1,5 +1,4 @@
 import { readConfig, secretsOf } from '../../src/config/environment.ts';
-import { modelsOf } from '../../src/config/file.ts';
 import { createLogger } from '../../src/process/log.ts';
 import { startWorker } from '../../worker/worker.ts';
 
@@ -12,7 +11,7 @@ const config = readConfig();
 const { openai, redisUrl, prefix, concurrency, logLevel } = config;
 if (redisUrl === undefined) throw new Error('expected REDIS_URL, got none');
 const worker = startWorker({
-  ...modelsOf(config),
+  settings: config,
   redisUrl,
   prefix,
   concurrency,

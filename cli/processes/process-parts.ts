@@ -2,9 +2,9 @@ import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
-import { modelsOf } from '../../src/config/file.ts';
 import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
+import type { ProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Stoppable } from '../../src/process/shutdown.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
@@ -21,7 +21,10 @@ const WINDOW_SCALE = 3600;
 
 /** ProcessContext holds what is needed to start the parts of one process. */
 export interface ProcessContext {
+  /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
+  /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
+  metrics: ProcessMetrics;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -35,8 +38,9 @@ export interface ProcessContext {
  *
  * @returns the URL of Redis.
  */
-export async function startRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
-  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+export async function startRedis(context: ProcessContext): Promise<string> {
+  const { config, logger } = context;
+  const url = config.redisUrl ?? (await embeddedRedis(context));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
   });
@@ -101,25 +105,25 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, logger, keep }: ProcessContext,
+  { config, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, ack, concurrency, workerPort, host, signingSecret, http } = config;
+  const { prefix, ack, concurrency, workerPort, host, signingSecret } = config;
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   const launched = keep(
     startWorker({
-      ...modelsOf(config),
+      settings: config,
       redisUrl,
       prefix,
       ack,
       concurrency,
       upstream,
-      publicUrl: http.publicUrl,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
+      metrics,
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -147,23 +151,22 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, logger, keep }: ProcessContext,
+  { config, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
-  const { prefix, ack, host, port, keys, http, openai } = config;
+  const { prefix, ack, host, port, openai } = config;
   const producer = await startProducer({
-    ...modelsOf(config),
+    settings: config,
     redisUrl,
     prefix,
     ack,
     host,
     port,
-    keys,
-    http,
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    metrics,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

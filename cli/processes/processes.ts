@@ -1,7 +1,9 @@
 import { assertKeysOrLoopback } from '../../producer/access/access.ts';
 import { assertListenable } from '../../producer/http/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
-import { type Config, readConfig, secretsOf } from '../../src/config/environment.ts';
+import { createLiveConfig, type LiveConfig } from '../../src/config/live/live-config.ts';
+import { watchConfig } from '../../src/config/live/watch.ts';
+import { createProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
 import { flushSpans, outsideTraces } from '../../src/tracing/span-context.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -104,28 +106,34 @@ async function run(
   context: CommandContext,
   start: (processContext: ProcessContext) => Promise<void>,
 ): Promise<void> {
-  const config = readConfig();
-  const logger = loggerOf(config, context);
+  const live = createLiveConfig();
+  const { config } = live;
+  const logger = loggerOf(live, context);
+  const watch = watchConfig(live, logger);
+  const metrics = createProcessMetrics({ ofNode: true });
   let died: (error: Error) => void = () => {};
   const deadPart = new Promise<never>((_resolve, reject) => {
     died = reject;
   });
   const exitCode = await runProcess({
-    signals: context.stopSignals(),
+    signals: context.stopSignals(watch.reload),
     shutdownMs: config.shutdownMs,
     logger,
     // What the parts do all the time belongs to no trace.
-    start: (keep) => outsideTraces(() => start({ config, logger, keep, died })),
+    start: (keep) => outsideTraces(() => start({ config, metrics, logger, keep, died })),
     died: deadPart,
   });
+  watch.stop();
   await flushSpans(FLUSH_MS);
   context.exit(exitCode);
 }
 
-function loggerOf(config: Config, context: CommandContext): Logger {
+function loggerOf(live: LiveConfig, context: CommandContext): Logger {
   return createLogger({
-    level: config.logLevel,
-    secrets: secretsOf(config),
+    level: live.config.logLevel,
+    get secrets() {
+      return live.secrets;
+    },
     pretty: context.notices.isTerminal,
   });
 }

@@ -4,7 +4,7 @@ import { EXIT, type ExitCode } from '../exit-code.ts';
 
 /** StopSignals are the signals of the operating system that ask the process to stop. */
 export interface StopSignals {
-  /** Aborts at the first SIGINT, SIGTERM or SIGHUP. */
+  /** Aborts at the first signal; see CommandContext. */
   stop: AbortSignal;
   /** Aborts at the second signal. */
   hurry: AbortSignal;

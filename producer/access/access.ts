@@ -1,5 +1,5 @@
 import { type RequestHandler, Router } from 'express';
-import type { ApiKey } from '../../src/config/api-keys.ts';
+import type { Config } from '../../src/config/environment.ts';
 import { SetupError } from '../../src/errors/setup-error.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
@@ -10,22 +10,24 @@ import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
 import { isFromAllowedOrigin } from './cross-origin.ts';
 import type { EventTokens } from './event-tokens.ts';
-import { createKeyring } from './keyring.ts';
+import type { Keyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
 import { limitOpenCalls, limitRequests } from './request-rate.ts';
 import { isLoopback, isOwnHost, isWrite, provenanceOf } from './same-site.ts';
 import { createSessions, type Sessions } from './session.ts';
 
 export interface AccessOptions {
-  /** The callers' keys. Without keys every caller that reaches the producer may do everything. */
-  keys: readonly ApiKey[];
+  /**
+   * The callers' keys, and how many requests a minute this process accepts with each. They may change. Without
+   * keys at the start every caller that reaches the producer may do everything, as long as it runs.
+   */
+  settings: Pick<Config, 'keys' | 'http'>;
   /** The address on which the producer listens. */
   host: string;
   /** The path under which browsers reach the instance; see `serveAt`. */
   basePath: string;
+  keyring: Keyring;
   eventTokens: EventTokens;
-  /** How many requests a minute this process accepts with each key. */
-  requestsPerMinute: number;
   /** Called when a browser has logged in. */
   onLogin: (caller: Caller) => void;
   logger: Logger;
@@ -36,20 +38,19 @@ export interface AccessOptions {
  * caller, which `callerOf(response)` returns.
  */
 export function createAccessControl({
-  keys,
+  settings,
   host,
   basePath,
+  keyring,
   eventTokens,
-  requestsPerMinute,
   onLogin,
   logger,
 }: AccessOptions): Router {
   const access = Router();
-  if (keys.length === 0) return access.use(rejectForeignOrigins(host));
-  const keyring = createKeyring(keys);
+  if (settings.keys.length === 0) return access.use(rejectForeignOrigins(host));
   const sessions = createSessions(keyring, basePath);
   access.use(sessionWhereNeeded(sessions), loginRoutes(keyring, sessions, onLogin, logger));
-  access.use(authenticate(keyring, eventTokens, sessions, logger), limitRequests(requestsPerMinute));
+  access.use(authenticate(keyring, eventTokens, sessions, logger), limitRequests(settings));
   access.use(limitOpenCalls());
   return access;
 }
@@ -88,7 +89,7 @@ export class KeysRequiredError extends SetupError {
  *
  * @throws {KeysRequiredError}
  */
-export function assertKeysOrLoopback({ keys, host }: Pick<AccessOptions, 'keys' | 'host'>): void {
+export function assertKeysOrLoopback({ keys, host }: Pick<Config, 'keys' | 'host'>): void {
   if (keys.length > 0 || isLoopback(host)) return;
   throw new KeysRequiredError(
     `Without keys everyone who can reach HOST=${host} could spend your money and read every answer: set ` +

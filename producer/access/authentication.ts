@@ -1,12 +1,11 @@
 import type { Request, RequestHandler } from 'express';
-import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
 import { redirectTo } from '../http/links.ts';
 import { LOGIN_PATH } from '../pages/login-page.ts';
 import { setCaller } from './caller.ts';
 import { type EventTokens, eventTokenIn } from './event-tokens.ts';
-import type { Keyring } from './keyring.ts';
+import type { Keyring, KnownCaller } from './keyring.ts';
 import { limitUnknownKeys } from './request-rate.ts';
 import { isWrite, provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
@@ -36,7 +35,7 @@ export function authenticate(
     }
     const sent = eventTokenIn(request);
     if (sent !== undefined) {
-      const found = (known: Caller | undefined): void => {
+      const found = (known: KnownCaller | undefined): void => {
         if (known === undefined) {
           refuse(TOKEN_UNKNOWN);
         } else {

@@ -1,18 +1,18 @@
 import type { Response } from 'express';
-import type { Caller } from '../../src/job/tenant.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import type { KnownCaller } from './keyring.ts';
 
 /** setCaller remembers the caller of a request until it is answered. */
-export function setCaller(response: Response, caller: Caller): void {
+export function setCaller(response: Response, caller: KnownCaller): void {
   response.locals['caller'] = caller;
 }
 
 /**
  * callerOf returns the caller of a request; undefined when the instance has no keys or the route needs none.
  */
-export function callerOf(response: Response): Caller | undefined {
-  return response.locals['caller'] as Caller | undefined;
+export function callerOf(response: Response): KnownCaller | undefined {
+  return response.locals['caller'] as KnownCaller | undefined;
 }
 
 /** QueueFor returns the queue as the caller of a request sees it; without a caller, the whole queue. */

@@ -1,5 +1,6 @@
 import cors from 'cors';
 import type { Request, RequestHandler, Response } from 'express';
+import type { Config } from '../../src/config/environment.ts';
 
 /**
  * The headers that a page may send: those of the API, of OpenAI's SDKs (which in Firefox also send
@@ -17,15 +18,14 @@ const ANSWER_HEADERS = [
 const PREFLIGHT_S = 600;
 
 /**
- * allowOrigins lets pages of these origins call the routes behind it, with a key in a header. It allows no
+ * allowOrigins lets pages of `http.corsOrigins`, which may change, call the routes behind it, with a key in a header. It allows no
  * cookies, so a page cannot use the session that its visitor has here. To pages of other origins it changes
  * nothing, and their browser refuses them the answers.
  */
-export function allowOrigins(origins: readonly string[]): RequestHandler {
-  const allowed = new Set(origins);
+export function allowOrigins(settings: Pick<Config, 'http'>): RequestHandler {
   const allow = cors((request, done) => {
     done(null, {
-      origin: [...allowed],
+      origin: [...settings.http.corsOrigins],
       methods: ['GET', 'HEAD', 'POST', 'DELETE'],
       allowedHeaders: allowedHeadersOf(request),
       exposedHeaders: ANSWER_HEADERS,
@@ -33,10 +33,12 @@ export function allowOrigins(origins: readonly string[]): RequestHandler {
     });
   });
   return (request, response, next) => {
+    const { corsOrigins } = settings.http;
+    if (corsOrigins.length === 0) return next();
     const { origin, 'access-control-request-method': asked } = request.headers;
     // A cache must not give one origin the answer for another.
     response.vary('Origin');
-    if (origin === undefined || !allowed.has(origin)) return next();
+    if (origin === undefined || !corsOrigins.includes(origin)) return next();
     response.locals['allowedOrigin'] = true;
     // An OPTIONS that is no preflight goes on, and is refused as a method that no route has.
     if (request.method === 'OPTIONS' && asked === undefined) return next();

@@ -1,8 +1,6 @@
-import { createHmac } from 'node:crypto';
 import type { Request } from 'express';
 import { jwtVerify, SignJWT } from 'jose';
-import { ADMIN, type ApiKey } from '../../src/config/api-keys.ts';
-import type { Caller } from '../../src/job/tenant.ts';
+import type { Key, Keyring, KnownCaller } from './keyring.ts';
 
 /** How long a token opens a stream, in seconds. It stands in addresses, which proxies may write into logs. */
 const TOKEN_S = 600;
@@ -22,40 +20,33 @@ export interface SignedToken {
  */
 export interface EventTokens {
   /** Makes a token for the events of one job, as this caller sees them. */
-  sign(caller: Caller, jobId: string): Promise<SignedToken>;
+  sign(caller: KnownCaller, jobId: string): Promise<SignedToken>;
   /** Returns the caller whose token this is; undefined when it does not open the events of this job now. */
-  callerOf(token: string, jobId: string): Promise<Caller | undefined>;
+  callerOf(token: string, jobId: string): Promise<KnownCaller | undefined>;
 }
 
-export function createEventTokens(keys: readonly ApiKey[]): EventTokens {
-  const signers = new Map(
-    keys.map(({ name, secret }) => {
-      // A key of its own, so that no other signature of this tenant is also a token.
-      const key = createHmac('sha256', secret).update('o3-queue events').digest();
-      return [name, { key, caller: { tenant: name, admin: name === ADMIN } satisfies Caller }] as const;
-    }),
-  );
-  const signerOf = (tenant: string | undefined) => {
-    const signer = signers.get(tenant ?? '');
-    if (signer === undefined) throw new Error('the tenant has no key');
-    return signer;
+export function createEventTokens(keyring: Keyring): EventTokens {
+  const keyWith = (id: string | undefined): Key => {
+    const key = keyring.keyWith(id ?? '');
+    if (key === undefined) throw new Error('the instance no longer has this key');
+    return key;
   };
   return {
-    async sign({ tenant }, jobId) {
+    async sign({ keyId }, jobId) {
       const expiresAt = new Date(Math.floor(Date.now() / 1000 + TOKEN_S) * 1000);
       const token = await new SignJWT()
-        .setProtectedHeader({ alg: ALGORITHM, kid: tenant })
+        .setProtectedHeader({ alg: ALGORITHM, kid: keyId })
         .setAudience(audienceOf(jobId))
         .setExpirationTime(expiresAt)
-        .sign(signerOf(tenant).key);
+        .sign(keyWith(keyId).eventsKey);
       return { token, expiresAt };
     },
     async callerOf(token, jobId) {
       try {
         const rules = { algorithms: [ALGORITHM], audience: audienceOf(jobId), requiredClaims: ['exp'] };
-        const keyOf = ({ kid }: { kid?: string }) => signerOf(kid).key;
+        const keyOf = ({ kid }: { kid?: string }) => keyWith(kid).eventsKey;
         const { protectedHeader } = await jwtVerify(token, keyOf, rules);
-        return signerOf(protectedHeader.kid).caller;
+        return keyWith(protectedHeader.kid).caller;
       } catch {
         return undefined;
       }

@@ -1,30 +1,53 @@
-import type { Models } from '../../src/config/file.ts';
-import type { Caller } from '../../src/job/tenant.ts';
+import type { Config } from '../../src/config/environment.ts';
 import { HttpProblem } from '../http/http-problem.ts';
+import type { Keyring, KnownCaller } from './keyring.ts';
 
 /** When to try again, in seconds: one of the tenant's streams may have ended by then. */
 const RETRY_S = 5;
 
-/** OpenStreams counts the event streams that this process keeps open for each tenant with a limit. */
+/** How often the process looks for streams whose key is gone, in milliseconds. */
+const LOOK_EVERY_MS = 1000;
+
+/**
+ * OpenStreams counts the event streams that this process keeps open for each tenant, and ends those whose key the
+ * instance no longer has.
+ */
 export interface OpenStreams {
   /**
    * open counts a stream of the caller until `closed` aborts.
    *
+   * @param end breaks the connection of the stream: a reader would take a stream that just ends for a complete one.
    * @throws {HttpProblem} `too_many_streams`
    */
-  open(caller: Caller | undefined, closed: AbortSignal): void;
+  open(caller: KnownCaller | undefined, closed: AbortSignal, end: () => void): void;
 }
 
-export function createOpenStreams(tenants: Models['tenants']): OpenStreams {
+/**
+ * @param settings may change; each stream reads the limit of its tenant when it opens.
+ * @param draining aborts when the producer is about to stop.
+ */
+export function createOpenStreams(
+  settings: Pick<Config, 'tenants' | 'keys'>,
+  keyring: Keyring,
+  draining: AbortSignal,
+): OpenStreams {
   const open = new Map<string, number>();
+  const streams = new Set<{ keyId: string; end: () => void }>();
+  let { keys } = settings;
+  const timer = setInterval(() => {
+    if (settings.keys === keys) return;
+    keys = settings.keys;
+    for (const { keyId, end } of streams) if (keyring.keyWith(keyId) === undefined) end();
+  }, LOOK_EVERY_MS);
+  timer.unref();
+  draining.addEventListener('abort', () => clearInterval(timer), { once: true });
   return {
-    open(caller, closed) {
-      if (caller === undefined || !Object.hasOwn(tenants, caller.tenant)) return;
-      const { tenant } = caller;
-      const { maxStreams } = tenants[tenant] ?? {};
-      if (maxStreams === undefined || closed.aborted) return;
+    open(caller, closed, end) {
+      if (caller === undefined || closed.aborted) return;
+      const { tenant, keyId } = caller;
+      const { maxStreams } = (Object.hasOwn(settings.tenants, tenant) && settings.tenants[tenant]) || {};
       const count = open.get(tenant) ?? 0;
-      if (count >= maxStreams) {
+      if (maxStreams !== undefined && count >= maxStreams) {
         throw new HttpProblem(
           'too_many_streams',
           `${tenant} has ${count} open event streams at this producer, and may have ${maxStreams}. Close some, ` +
@@ -33,7 +56,13 @@ export function createOpenStreams(tenants: Models['tenants']): OpenStreams {
         );
       }
       open.set(tenant, count + 1);
-      closed.addEventListener('abort', () => open.set(tenant, (open.get(tenant) ?? 1) - 1), { once: true });
+      const stream = { keyId, end };
+      streams.add(stream);
+      const forget = (): void => {
+        streams.delete(stream);
+        open.set(tenant, (open.get(tenant) ?? 1) - 1);
+      };
+      closed.addEventListener('abort', forget, { once: true });
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 import { ipKeyGenerator, rateLimit, type ValueDeterminingMiddleware } from 'express-rate-limit';
+import type { Config } from '../../src/config/environment.ts';
 import { type Descriptors, readDescriptors } from '../../src/process/descriptors.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
@@ -18,12 +19,15 @@ const OPEN_RETRY_S = 5;
 /**
  * limitRequests limits the requests of each key to this process. The minute of a key begins with its first
  * request.
+ *
+ * @param settings has the limit, which may change.
  */
-export function limitRequests(perMinute: number): RequestHandler {
+export function limitRequests(settings: Pick<Config, 'http'>): RequestHandler {
+  const perMinute = (): number => settings.http.requestsPerMinute;
   return limit({
     limit: perMinute,
     keyGenerator: (_request, response) => callerOf(response)?.tenant ?? '',
-    refusal: `Expected at most ${perMinute} requests a minute with this key, got more`,
+    refusal: () => `Expected at most ${perMinute()} requests a minute with this key, got more`,
   });
 }
 
@@ -77,7 +81,7 @@ function limitWrongKeys(what: string, perMinute: number, logger: Logger): Reques
   const count = limit({
     limit: perMinute,
     keyGenerator: ({ ip = '' }) => ipKeyGenerator(ip),
-    refusal: `Expected at most ${perMinute} ${what} a minute from this address, got more`,
+    refusal: () => `Expected at most ${perMinute} ${what} a minute from this address, got more`,
   });
   return (request, response, next) =>
     void count(request, response, (refusal?: unknown) => {
@@ -91,10 +95,10 @@ function limitWrongKeys(what: string, perMinute: number, logger: Logger): Reques
 }
 
 interface Limit {
-  limit: number;
+  limit: number | (() => number);
   /** Requests with the same value are counted together. */
   keyGenerator: ValueDeterminingMiddleware<string>;
-  refusal: string;
+  refusal: () => string;
 }
 
 function limit({ refusal, ...options }: Limit): RequestHandler {
@@ -106,7 +110,7 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
     // The library's validation is off, because it prints advice about proxies to the console and not to the
     // log. docs/operating/KEYS.md has the advice.
     validate: false,
-    handler: (request, _response, next) => next(tooMany(refusal, untilResetMs(request))),
+    handler: (request, _response, next) => next(tooMany(refusal(), untilResetMs(request))),
   });
 }
 

@@ -1,22 +1,22 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import cookieSession from 'cookie-session';
 import type { Request, RequestHandler } from 'express';
-import type { Caller } from '../../src/job/tenant.ts';
-import type { Keyring } from './keyring.ts';
+import type { Keyring, KnownCaller } from './keyring.ts';
 
 const COOKIE = 'o3q_session';
 const SESSION_MS = 12 * 3_600_000;
 
 /**
- * Sessions let a browser send a signed cookie instead of a key. The cookie names the tenant that logged in,
- * and when the session ends. The producer stores nothing.
+ * Sessions let a browser send a signed cookie instead of a key. The cookie names the key with which the browser
+ * logged in, and when the session ends. It ends earlier when the instance no longer has that key. The producer
+ * stores nothing.
  */
 export interface Sessions {
   /** Reads and writes the cookie. It must run before the other methods are called. */
   middleware: RequestHandler;
-  open(request: Request, caller: Caller): void;
+  open(request: Request, caller: KnownCaller): void;
   close(request: Request): void;
-  callerOf(request: Request): Caller | undefined;
+  callerOf(request: Request): KnownCaller | undefined;
 }
 
 /** @param basePath the path under which browsers reach the instance, and to which they send the cookie. */
@@ -31,8 +31,8 @@ export function createSessions(keyring: Keyring, basePath: string): Sessions {
       httpOnly: true,
       sameSite: 'strict',
     }),
-    open(request, { tenant }) {
-      request.session = { tenant, until: Date.now() + SESSION_MS };
+    open(request, { keyId }) {
+      request.session = { key: keyId, until: Date.now() + SESSION_MS };
     },
     close(request) {
       request.session = null;
@@ -41,7 +41,7 @@ export function createSessions(keyring: Keyring, basePath: string): Sessions {
       const session: Record<string, unknown> = request.session ?? {};
       // The browser deletes an expired cookie, but a thief does not.
       if (typeof session['until'] !== 'number' || session['until'] < Date.now()) return undefined;
-      return typeof session['tenant'] === 'string' ? keyring.callerNamed(session['tenant']) : undefined;
+      return typeof session['key'] === 'string' ? keyring.keyWith(session['key'])?.caller : undefined;
     },
   };
 }
@@ -55,8 +55,8 @@ type Signer = Exclude<CookieSessionInterfaces.CookieSessionOptions['keys'], stri
  */
 function createSigner(keyring: Keyring): Signer {
   const sign = (cookie: unknown): string => {
-    const key = keyring.signingKeyOf(tenantIn(String(cookie)));
-    // A cookie that is being deleted, or that names no tenant with a key, has no valid signature.
+    const key = keyring.keyWith(keyIdIn(String(cookie)))?.sessionKey;
+    // A cookie that is being deleted, or whose key the instance no longer has, has no valid signature.
     return key === undefined ? '' : createHmac('sha256', key).update(String(cookie)).digest('base64url');
   };
   const verify = (cookie: unknown, signature: string): boolean => {
@@ -67,15 +67,13 @@ function createSigner(keyring: Keyring): Signer {
   return { sign, verify, index: (cookie, signature) => (verify(cookie, signature) ? 0 : -1) };
 }
 
-/** tenantIn reads the tenant's name from a cookie (`name=base64`). It does not check the signature. */
-function tenantIn(cookie: string): string {
+/** keyIdIn reads the id of the key from a cookie (`name=base64`). It does not check the signature. */
+function keyIdIn(cookie: string): string {
   try {
     const session: unknown = JSON.parse(
       Buffer.from(cookie.slice(COOKIE.length + 1), 'base64').toString('utf8'),
     );
-    return typeof session === 'object' && session !== null && 'tenant' in session
-      ? String(session.tenant)
-      : '';
+    return typeof session === 'object' && session !== null && 'key' in session ? String(session.key) : '';
   } catch {
     return '';
   }

@@ -90,7 +90,13 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
     },
   );
   pages.use(jobsRoutes(queueFor, models, (response, document) => send(response, 200, document)));
-  pages.use(askRoutes(queueFor, { names: models, suggested: queue.defaultModel }, send));
+  const offered = {
+    names: models,
+    get suggested() {
+      return queue.defaultModel;
+    },
+  };
+  pages.use(askRoutes(queueFor, offered, send));
   pages.use(reportRoutes(queueFor, (response, document) => send(response, 200, document)));
   router.use(CONSOLE_PATH, pages);
   router.use(answerProblems(send));

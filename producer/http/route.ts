@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ParsedRequest } from '../../src/job/request.ts';
-import type { Caller } from '../../src/job/tenant.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import type { KnownCaller } from '../access/keyring.ts';
 import type { Operation } from '../openapi/operation.ts';
 
 /** RouteInput is everything about a request that a handler may use. It does not depend on Express. */
@@ -28,7 +28,7 @@ export interface RouteInput {
    */
   openStream: () => void;
   /** undefined: this instance has no keys, or the route needs none. */
-  caller: Caller | undefined;
+  caller: KnownCaller | undefined;
   /** The queue as the caller sees it. */
   queue: TenantQueue;
 }
@@ -41,6 +41,8 @@ export interface Reply {
   body?: unknown;
   /** JSON that is already serialized, instead of a body. */
   json?: Buffer;
+  /** Text of another type, instead of a body. */
+  text?: { contentType: string; body: string };
   /** Chunks that are sent as they come, instead of a body. */
   stream?: ReplyStream;
   /** Called when the whole answer has been sent. */

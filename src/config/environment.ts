@@ -5,9 +5,9 @@ import { ACKS, type Ack } from '../redis/ack/level.ts';
 import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
 import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
-import { type FileConfig, readConfigFile } from './file.ts';
-import { isSecretFile, withSecretsOfFiles } from './secret-files.ts';
-import type { ProxyAddresses } from './upstream-address.ts';
+import { configPathOf, type FileConfig, readConfigFile } from './file.ts';
+import { isSecretFile, secretFilesOf, withSecretsOfFiles } from './secret-files.ts';
+import { type ProxyAddresses, withProxies } from './upstream-address.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -233,6 +233,11 @@ export function readConfig(variables: NodeJS.ProcessEnv = process.env): Config {
   });
 }
 
+/** configFilesOf lists the files that `readConfig` reads: the configuration, and a file for each `…_FILE`. */
+export function configFilesOf(variables: NodeJS.ProcessEnv = process.env): string[] {
+  return [configPathOf(variables['O3Q_CONFIG'] || undefined), ...secretFilesOf(variables)];
+}
+
 /**
  * secretsOf returns the strings that must never appear in a log. A password of a URL is listed both as it is
  * in the URL (encoded) and decoded.
@@ -254,13 +259,6 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-/** withProxies prefers `https_proxy` to `HTTPS_PROXY`, and so on, as curl does. */
-function withProxies(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const small = (name: string) => environment[name.toLowerCase()] || environment[name];
-  const names = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
-  return { ...environment, ...Object.fromEntries(names.map((name) => [name, small(name)])) };
 }
 
 /**

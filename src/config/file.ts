@@ -53,6 +53,12 @@ export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 
  */
 export type Models = Omit<FileConfig, 'http' | 'hasBuiltInModels'>;
 
+/** WorkerSettings are the part of the file that a worker needs. */
+export interface WorkerSettings extends Models {
+  /** `publicUrl` makes links in webhooks and in the log. Default: there are none. */
+  readonly http?: Pick<HttpConfig, 'publicUrl'>;
+}
+
 const MODELS_FIELDS = Object.keys(fileSchema.shape).filter(
   (name): name is keyof Models => name !== '$schema' && name !== 'http',
 );
@@ -80,13 +86,18 @@ export function defaultHttp(): HttpConfig {
   return fileSchema.parse({}).http;
 }
 
+/** configPathOf returns the path of the file. @param named see readConfigFile. */
+export function configPathOf(named: string | undefined): string {
+  return named ?? DEFAULT_PATH;
+}
+
 /**
  * readConfigFile reads the file, or lists everything that is wrong with it.
  *
  * @param named the path of O3Q_CONFIG; undefined: the default path, where the file may be missing.
  */
 export function readConfigFile(named: string | undefined): FileConfig | { flaws: Flaw[] } {
-  const path = named ?? DEFAULT_PATH;
+  const path = configPathOf(named);
   if (named === undefined && !existsSync(path)) return configFrom({}, fileSchema.parse({}));
   let content: unknown;
   try {

@@ -11,6 +11,11 @@ export function isSecretFile(variable: string): boolean {
   return SECRETS.some((name) => variable === name + SUFFIX);
 }
 
+/** secretFilesOf lists the files that these variables name. */
+export function secretFilesOf(environment: NodeJS.ProcessEnv): string[] {
+  return SECRETS.flatMap((name) => environment[name + SUFFIX] || []);
+}
+
 /**
  * withSecretsOfFiles sets each secret whose `…_FILE` names a file to the content of that file, without the
  * line break at its end. Docker and Kubernetes mount secrets in this form, where no list of processes and no

@@ -18,6 +18,13 @@ export interface ProxyAddresses {
   readonly except: string | undefined;
 }
 
+/** withProxies prefers `https_proxy` to `HTTPS_PROXY`, and so on, as curl does. */
+export function withProxies(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const small = (name: string) => environment[name.toLowerCase()] || environment[name];
+  const names = ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'];
+  return { ...environment, ...Object.fromEntries(names.map((name) => [name, small(name)])) };
+}
+
 /**
  * baseOf splits a base URL into the parts that OpenAI's SDK takes. The base URL of Azure has a query, such as
  * `?api-version=preview`, and each path goes before that query.

@@ -54,7 +54,7 @@ export async function quoteFor(
   const sentAt =
     serverTime(access.redis) + delayMs + Math.max(0, (waiting.eta_ms ?? meanDurationMs) - meanDurationMs);
 
-  const prices = createPriceList(access.models.prices);
+  const prices = createPriceList(access.models);
   const { completionWindows } = queue.config;
   const quoted = (window: CompletionWindow): QuotedWindow => {
     const discount = discountOf(window, completionWindows);

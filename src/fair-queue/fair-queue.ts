@@ -1,3 +1,4 @@
+import { derived } from '../async/derived.ts';
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { dispatchFairQueue, pauseTenant, resumeTenant } from '../lua/fair-queue.ts';
@@ -136,8 +137,15 @@ export interface FairQueue {
   starts(): Promise<number>;
 }
 
-export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
-  const weights = weightsOf(tenants);
+/** @param settings may change; the weights of tenants are read from it for each look. */
+export function createFairQueue(
+  redis: RedisClient,
+  keys: ModelKeys,
+  settings: Pick<Models, 'tenants'>,
+): FairQueue {
+  const weights = derived(() => settings.tenants, weightsOf);
+  const weightOf = (tenant: string): number =>
+    Object.hasOwn(settings.tenants, tenant) ? (settings.tenants[tenant]?.weight ?? 1) : 1;
   const { scriptKeys } = keys;
   const dispatch = async (
     reserved: readonly ReservedJob[],
@@ -150,7 +158,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         most,
         jobPrefix: keys.job(''),
         runPrefix: keys.run(''),
-        weights,
+        weights: weights(),
         passed: JSON.stringify(passed),
       },
       rest: reserved.flatMap(
@@ -179,7 +187,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       options: optionsFrom(JSON.parse(options)),
       dataBytes,
       tag: Number(tag),
-      weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
+      weight: weightOf(tenant),
     })),
   });
   return {

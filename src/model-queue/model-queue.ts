@@ -1,5 +1,6 @@
 import { Queue } from 'bullmq';
 import { cachedRead } from '../async/cached-read.ts';
+import { derived } from '../async/derived.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
@@ -19,11 +20,13 @@ import { createWorkerRegister, type WorkerRegister } from './workers.ts';
  */
 export interface ModelQueue {
   readonly model: string;
+  /** The settings of the model. They may change: read them when you need them. */
   readonly config: ModelConfig;
-  /** The upstream model, then its fallbacks. */
+  /** The upstream model, then its fallbacks. They may change, too. */
   readonly upstreamModels: readonly string[];
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
+  /** compression is made from `compressAboveKb`, which may change. */
   readonly compression: Compression;
   /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
@@ -45,15 +48,21 @@ export interface ModelQueue {
 /** The shortest time between two probes of Redis by reads of waiting jobs, in milliseconds. */
 const PROBE_EVERY_MS = 1000;
 
+/** @param settings may change; each field is read when it is needed. */
 export function createModelQueue(
   redis: RedisClient,
   prefix: string,
   model: string,
-  { models, tenants, compressAboveKb }: Pick<Models, 'models' | 'tenants' | 'compressAboveKb'>,
+  settings: Pick<Models, 'models' | 'tenants' | 'compressAboveKb'>,
   onError: (error: Error) => void,
 ): ModelQueue {
-  const config = models[model];
-  if (config === undefined) throw new Error(`expected a configured model, got ${model}`);
+  const config = (): ModelConfig => {
+    const found = settings.models[model];
+    if (found === undefined) throw new Error(`expected a configured model, got ${model}`);
+    return found;
+  };
+  const upstreamModels = derived(config, upstreamModelsOf);
+  const compression = derived(() => settings.compressAboveKb, createCompression);
   const keys = keysOf(prefix, model);
   const bullmq = new Queue<JobData>(keys.queueName, {
     connection: redis,
@@ -61,22 +70,30 @@ export function createModelQueue(
     streams: { events: { maxLen: KEPT_EVENTS } },
   });
   bullmq.on('error', onError);
-  const fairQueue = createFairQueue(redis, keys, tenants);
+  const fairQueue = createFairQueue(redis, keys, settings);
   const bullmqSets = createBullmqSets(redis, keys);
   const redisTrouble = cachedRead(createWriteProbe(redis, prefix), PROBE_EVERY_MS);
-  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants, redisTrouble };
-  const upstreamModels = upstreamModelsOf(config);
   return {
     model,
-    config,
-    upstreamModels,
+    get config() {
+      return config();
+    },
+    get upstreamModels() {
+      return upstreamModels();
+    },
     keys,
     bullmq,
-    compression: createCompression(compressAboveKb),
+    get compression() {
+      return compression();
+    },
     fairQueue,
     bullmqSets,
     workers: createWorkerRegister(redis, keys),
-    read: (id) => readJob(id, readOptions),
+    read(id) {
+      const { maxAttempts } = config();
+      const { tenants } = settings;
+      return readJob(id, { redis, keys, model, maxAttempts, tenants, redisTrouble });
+    },
     async response(id) {
       const stored = await redis.getBuffer(keys.response(id));
       return stored === null ? null : wholeResponse(stored, publicId(model, id));

@@ -1,11 +1,12 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
+import { derived } from '../async/derived.ts';
 
 export type { Logger };
 
 export interface LogOptions {
   level: string;
-  /** The secrets that the log replaces by `***` in every line and every field. */
+  /** The secrets that the log replaces by `***` in every line and every field. They are read for each line. */
   secrets: readonly string[];
   /** Whether lines are written for a terminal instead of as JSON. */
   pretty: boolean;
@@ -16,16 +17,16 @@ export interface LogOptions {
 /**
  * createLogger writes one JSON object per line. Questions and answers are logged only at `debug`, keys never.
  */
-export function createLogger({ level, secrets, pretty: forPeople, destination }: LogOptions): Logger {
-  const out = destination ?? standardError(forPeople);
+export function createLogger(options: LogOptions): Logger {
+  const out = options.destination ?? standardError(options.pretty);
   return pino(
     {
-      level,
+      level: options.level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    secrets.length === 0 ? out : withoutSecrets(out, secrets),
+    withoutSecrets(out, options),
   );
 }
 
@@ -41,17 +42,25 @@ function standardError(forPeople: boolean): DestinationStream {
   });
 }
 
-function withoutSecrets(out: DestinationStream, secrets: readonly string[]): DestinationStream {
-  // JSON may escape characters of the secret, so both spellings are replaced. A short secret would mask
-  // ordinary words.
-  const spellings = secrets
-    .filter((secret) => secret.length >= 4)
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    // The longest first: a shorter secret would leave the rest of a longer one that begins with it.
-    .sort((one, other) => other.length - one.length);
+function withoutSecrets(out: DestinationStream, options: Pick<LogOptions, 'secrets'>): DestinationStream {
+  const spellings = derived(() => options.secrets, spellingsOf);
   return {
     write(line: string) {
-      out.write(spellings.reduce((text, secret) => text.replaceAll(secret, '***'), line));
+      out.write(spellings().reduce((text, secret) => text.replaceAll(secret, '***'), line));
     },
   };
+}
+
+/**
+ * JSON may escape characters of the secret, so both spellings are replaced. A short secret would mask ordinary
+ * words.
+ */
+function spellingsOf(secrets: readonly string[]): readonly string[] {
+  return (
+    secrets
+      .filter((secret) => secret.length >= 4)
+      .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+      // The longest first: a shorter secret would leave the rest of a longer one that begins with it.
+      .sort((one, other) => other.length - one.length)
+  );
 }

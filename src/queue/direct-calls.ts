@@ -63,7 +63,7 @@ export class DirectCalls {
     const { redis, prefix, models, guard } = this.#core;
     const usage = response === undefined ? null : usageOf(response);
     const serviceTier = response === undefined ? null : serviceTierOf(response);
-    const cost = createPriceList(models.prices).costOf({ upstreamModel, usage, serviceTier });
+    const cost = createPriceList(models).costOf({ upstreamModel, usage, serviceTier });
     await guard(async () => {
       const now = serverTime(redis);
       const spent = { responseId: undefined, usage, cost };

@@ -47,6 +47,12 @@ export interface O3QueueOptions extends Partial<Models> {
   onCancelled?: (model: string) => void;
 }
 
+/** InstanceQueueOptions are the options of a process of ours, whose settings may change. */
+export interface InstanceQueueOptions extends O3QueueOptions {
+  /** These replace the settings among the other options. Each field is read when it is needed. */
+  settings?: Models;
+}
+
 const READY_KEY_MS = 1000;
 /**
  * How old the list of models that readiness reads may be, in milliseconds. This limits the reads of Redis,
@@ -76,9 +82,10 @@ export class InstanceQueue extends TenantQueue {
     ack = 'memory',
     onWeakAck = () => {},
     onError = () => {},
+    settings,
     onCancelled = () => {},
     ...models
-  }: O3QueueOptions) {
+  }: InstanceQueueOptions) {
     const core = createQueueCore({
       redisUrl,
       prefix,
@@ -87,7 +94,7 @@ export class InstanceQueue extends TenantQueue {
       onWeakAck,
       onError,
       onCancelled,
-      models: { ...defaultModels(), ...models },
+      models: settings ?? { ...defaultModels(), ...models },
     });
     super(core, undefined);
     this.#core = core;

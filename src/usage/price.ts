@@ -1,5 +1,5 @@
 import { calcPrice, type Provider } from '@pydantic/genai-prices';
-import type { PriceConfig } from '../config/file.ts';
+import type { Models, PriceConfig } from '../config/file.ts';
 import type { Usage } from '../job/view.ts';
 import { type CostParts, openAiCost, tierFactorOf } from './openai-prices.ts';
 import { utcDay } from './utc-day.ts';
@@ -64,17 +64,19 @@ const MOST_SEARCHED = 1000;
  * those of openai-prices.ts and of a table inside the package @pydantic/genai-prices, as of the day it was
  * published. The price list sends no requests. Neither source has prices of tools (searches, containers).
  *
- * @param configured by the upstream's name of a model, with or without its date.
+ * @param settings has the configured prices, by the upstream's name of a model, with or without its date. They may
+ * change.
  * @param options.now the clock that says which prices are in force, in Unix milliseconds. Default: this
  * process's.
  */
 export function createPriceList(
-  configured: Readonly<Record<string, PriceConfig>>,
+  settings: Pick<Models, 'prices'>,
   { now = Date.now }: { now?: () => number } = {},
 ): PriceList {
   const configuredFor = (model: string): PriceConfig | undefined => {
-    const name = namesOf(model).find((candidate) => Object.hasOwn(configured, candidate));
-    return name === undefined ? undefined : configured[name];
+    const { prices } = settings;
+    const name = namesOf(model).find((candidate) => Object.hasOwn(prices, candidate));
+    return name === undefined ? undefined : prices[name];
   };
   const knownCost = createKnownCosts();
   const costOf = ({ upstreamModel, usage, serviceTier, discount = 0 }: ResponseUsage): Cost | null => {

@@ -1,23 +1,15 @@
 import { createWaker } from '../../src/async/waker.ts';
-import type { Models } from '../../src/config/file.ts';
 import { DISPATCHER_LOOKS_EVERY_MS, type NextJob, type QueueLook } from '../../src/fair-queue/fair-queue.ts';
-import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
-import { limitsOf } from '../../src/quota/limits.ts';
-import type { Quotas, QuotaWait } from '../../src/quota/quota.ts';
+import type { QuotaWait } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import type { QuotaSignals } from '../reservation/quota-signals.ts';
 import { reserveAndStart } from '../reservation/reserve.ts';
 import type { TenantLimits } from '../reservation/tenant-limits.ts';
-import { createWindowChoice } from '../windows/choice.ts';
 import { createPassedOver } from './passed-over.ts';
 import { createQueueStatusReporter } from './queue-status.ts';
+import { createSources, type SourcesOptions } from './sources.ts';
 
-export interface DispatcherOptions {
-  queue: ModelQueue;
-  models: Models['models'];
-  quotas: Quotas;
-  quotaSignals: QuotaSignals;
+export interface DispatcherOptions extends SourcesOptions {
   tenantQuotas: TenantQuotas;
   tenantLimits: TenantLimits;
   subscriber: RedisClient;
@@ -32,10 +24,6 @@ export interface DispatcherOptions {
   unsent: (tenant?: string) => number;
   /** Returns how many jobs of a tenant this worker holds. */
   held: (tenant: string) => number;
-  /** Returns the time of Redis, in Unix milliseconds. */
-  now: () => number;
-  /** See WorkerOptions. */
-  windowScale: number;
   onError: (error: Error) => void;
 }
 
@@ -104,16 +92,8 @@ const AFTER_ERROR_MS = 1000;
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, quotas, tenantLimits, room, onError } = options;
-  const { config, fairQueue, upstreamModels } = queue;
-  const sources = upstreamModels.map((name) => ({
-    name,
-    quota: quotas.of(name),
-    limits: limitsOf(options.models, name, config),
-    windows: createWindowChoice(config, name, options.now, options.windowScale),
-  }));
-  const [first] = sources;
-  if (first === undefined) throw new Error('expected a model to have an upstream');
+  const { queue, tenantLimits, room, onError } = options;
+  const { fairQueue } = queue;
 
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
@@ -129,11 +109,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     heard.add(lack);
     if (awaited.includes(lack)) waker.wake();
   };
+  const currentSources = createSources(options, () => hear('quota'));
+  // Subscribes to their quotas before `listen` calls `hear` for what was missed.
+  currentSources();
   listen(options, ownPausedTenants, hear);
 
-  const reporter = createQueueStatusReporter(
-    ...([queue.model, queue.upstreamModels, fairQueue, options.now, onError] as const),
-  );
+  const reporter = createQueueStatusReporter(queue, fairQueue, options.now, onError);
   let hasGathered = false;
   /** What the step that started the last jobs has seen, if the next round follows at once. */
   let latest: QueueLook | undefined;
@@ -144,6 +125,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       latest = undefined;
       return { lacks: [], ms: GATHER_MS };
     }
+    const sources = currentSources();
+    const [first] = sources;
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
     const isPassing = lookedAt < windowsFullUntil || options.windowedRoom() <= 0;
@@ -193,7 +176,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
-      discounts: config.completionWindows,
+      discounts: queue.config.completionWindows,
       most: Math.min(slots, board.room),
       // The next round begins at once if more jobs wait than this one may start, and there is room for them.
       lookAt:
@@ -272,14 +255,13 @@ function withinShares(
   });
 }
 
-/** Subscribes to every message that may allow more jobs to start. */
+/** Subscribes to the messages of the fair queue and of tenants' limits that may allow more jobs to start. */
 function listen(
-  { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
+  { queue, tenantQuotas, subscriber, onError }: DispatcherOptions,
   ownPausedTenants: Set<string>,
   hear: (lack: Lack) => void,
 ): void {
-  const { upstreamModels, fairQueue, keys } = queue;
-  for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
+  const { fairQueue, keys } = queue;
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
     else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))

@@ -1,5 +1,6 @@
 import { type BoardLimits, NO_BOARD_LIMITS } from '../../src/fair-queue/board-limits.ts';
 import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { goneReason } from '../../src/models/status.ts';
 import type { QuotaWait } from '../../src/quota/quota.ts';
 import type { Source } from '../reservation/reserve.ts';
@@ -37,12 +38,10 @@ const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
 /**
- * @param upstreamModels the upstream model, then its fallbacks.
  * @param now returns the time of Redis, in Unix milliseconds.
  */
 export function createQueueStatusReporter(
-  model: string,
-  upstreamModels: readonly string[],
+  queue: Pick<ModelQueue, 'model' | 'upstreamModels'>,
   fairQueue: FairQueue,
   now: () => number,
   onError: (error: Error) => void,
@@ -73,11 +72,7 @@ export function createQueueStatusReporter(
     noWorker: (source) => report(NO_WORKER, source),
     held: (source, board) => report(NOTHING, source, board),
     moved: (source, wait, board) =>
-      report(
-        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }, now()),
-        source,
-        board,
-      ),
+      report(wait === undefined ? NOTHING : obstacleOf(wait, source, queue, now()), source, board),
   };
 }
 
@@ -89,10 +84,7 @@ const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'max_in_flight_windowed',
 ]);
 
-interface Names {
-  model: string;
-  upstreamModels: readonly string[];
-}
+type Names = Pick<ModelQueue, 'model' | 'upstreamModels'>;
 
 function obstacleOf(
   { reason, milliseconds }: QuotaWait,
@@ -103,7 +95,7 @@ function obstacleOf(
   const until = now + milliseconds;
   return {
     kind: `${reason} of ${source.name}`,
-    reason: (words) => waitingReason({ reason, until, words, ...names }, source),
+    reason: (words) => waitingReason({ reason, until, words, names }, source),
     notBefore: LIMITS.has(reason) ? 0 : until,
   };
 }
@@ -113,9 +105,8 @@ function waitingReason(
     reason,
     until,
     words,
-    model,
-    upstreamModels,
-  }: Names & { reason: QuotaWait['reason']; until: number; words: string },
+    names: { model, upstreamModels },
+  }: { reason: QuotaWait['reason']; until: number; words: string; names: Names },
   { limits: { requestsPerMinute, tokensPerMinute, maxInFlight, maxInFlightWindowed }, name }: Source,
 ): string {
   const when = new Date(until).toISOString();

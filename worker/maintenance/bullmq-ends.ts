@@ -13,6 +13,8 @@ import type { Upstream } from '../upstream/client.ts';
 /** Job is a job of BullMQ. */
 type Job = NonNullable<Awaited<ReturnType<ModelQueue['bullmq']['getJob']>>>;
 
+import type { Models } from '../../src/config/file.ts';
+
 /**
  * BullmqEnds records the failures that are BullMQ's own: the job was recovered too often, its child with
  * `failParentOnFailure` failed, or our own code broke.
@@ -32,7 +34,7 @@ export interface BullmqEndsOptions {
   queue: ModelQueue;
   upstream: Pick<Upstream, 'isSimulated'>;
   prices: PriceList;
-  retention: { failedHours: number };
+  settings: Pick<Models, 'retention'>;
   writerOf: (job: Job, lockToken: string) => RunRecordWriter;
   logger: Logger;
 }
@@ -48,8 +50,8 @@ const SKEW_MS = 60_000;
 const HOUR_MS = 3_600_000;
 
 export function createBullmqEnds(options: BullmqEndsOptions): BullmqEnds {
-  const { redis, queue, upstream, prices, retention, writerOf, logger } = options;
-  const { keys, config } = queue;
+  const { redis, queue, upstream, prices, settings, writerOf, logger } = options;
+  const { keys } = queue;
   let lookedUntil: number | undefined;
 
   /**
@@ -58,8 +60,8 @@ export function createBullmqEnds(options: BullmqEndsOptions): BullmqEnds {
    */
   const record = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
-    const { reservedModel: upstreamModel = config.upstream, upstreamId, ...run } = await writer.read();
-    const discount = discountOf(run.completionWindow, config.completionWindows);
+    const { reservedModel: upstreamModel = queue.config.upstream, upstreamId, ...run } = await writer.read();
+    const discount = discountOf(run.completionWindow, queue.config.completionWindows);
     const known = { ...run, data: job.data, upstreamModel, prices, discount };
     const isUncertain = run.purchaseMark !== undefined && !upstream.isSimulated();
     const estimate =
@@ -81,7 +83,7 @@ export function createBullmqEnds(options: BullmqEndsOptions): BullmqEnds {
       const endedUntil = serverTime(redis) - OWN_MS;
       const endedFrom =
         lookedUntil === undefined
-          ? endedUntil - (retention.failedHours * HOUR_MS) / 2
+          ? endedUntil - (settings.retention.failedHours * HOUR_MS) / 2
           : lookedUntil - SKEW_MS;
       for (let offset = 0; ; offset += AT_ONCE) {
         const [found, ...ids] = (await findUnrecordedEnds.run(redis, {

@@ -21,7 +21,8 @@ const SWEEP_EVERY_MS = 600_000;
 export interface RetentionOptions {
   redis: RedisClient;
   queues: readonly ModelQueue[];
-  models: Pick<Models, 'retention' | 'tenants'>;
+  /** They may change: each sweep reads them. */
+  settings: Pick<Models, 'retention' | 'tenants'>;
   /** undefined: this worker delivers no webhooks. */
   deliveries: DeliveryQueue | undefined;
   logger: Logger;
@@ -33,9 +34,9 @@ export interface RetentionOptions {
  * removed without our scripts. It does so at once and every ten minutes until `stop`. All workers do it.
  */
 export function keepRetention(options: RetentionOptions): { stop(): void } {
-  const { redis, queues, models, deliveries, logger, onError } = options;
-  const { retention, tenants } = models;
+  const { redis, queues, settings, deliveries, logger, onError } = options;
   const sweepAll = (): void => {
+    const { retention, tenants } = settings;
     if (deliveries !== undefined)
       deleteOldDeliveries(deliveries, retention.failedHours * HOUR_MS).catch(onError);
     for (const queue of queues) {

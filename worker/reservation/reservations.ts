@@ -55,8 +55,8 @@ export interface ReservationsOptions {
   tenantQuotas: TenantQuotas;
   tenantLimits: Pick<TenantLimits, 'isLimited'>;
   signals: QuotaSignals;
-  /** The upstream model and its fallbacks. */
-  upstreamModels: readonly string[];
+  /** Returns the upstream model and its fallbacks. */
+  upstreamModels: () => readonly string[];
   /** See WorkerOptions. Default 1. */
   windowScale?: number;
   /** Called when a pause of an upstream model begins or ends, in the worker that reported it. */
@@ -110,11 +110,11 @@ export function createReservations({
 
   const giveBack = async ({ id, tenant }: QuotaJob, why: 'withheld' | '' = ''): Promise<void> => {
     const quotaId = quotaJobId(model, id);
-    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([quotaId], { why })));
+    await Promise.all(upstreamModels().map((name) => quotas.of(name).giveBack([quotaId], { why })));
     await settleTenant(tenant, quotaId);
   };
 
-  const isLast = ({ upstreamModel }: State): boolean => upstreamModel === upstreamModels.at(-1);
+  const isLast = ({ upstreamModel }: State): boolean => upstreamModel === upstreamModels().at(-1);
 
   const report = async (id: string, state: State, what: QuotaReport): Promise<boolean> => {
     const reply = (await state.quota?.report(what, id)) ?? 'alone';

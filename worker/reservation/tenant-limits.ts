@@ -66,7 +66,8 @@ const LOOK_AGAIN_MS = 1000;
 const LOOK_AT_BUDGET_MS = 5000;
 
 export interface TenantLimitsOptions {
-  tenants: Models['tenants'];
+  /** They may change: each reservation reads them. */
+  settings: Pick<Models, 'tenants'>;
   tenantQuotas: TenantQuotas;
   prices: PriceList;
   usage: UsageStore;
@@ -77,14 +78,15 @@ export interface TenantLimitsOptions {
 }
 
 export function createTenantLimits({
-  tenants,
+  settings,
   tenantQuotas,
   prices,
   usage,
   now,
   isSimulated,
 }: TenantLimitsOptions): TenantLimits {
-  const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
+  const limitsOf = (tenant: string) =>
+    Object.hasOwn(settings.tenants, tenant) ? settings.tenants[tenant] : undefined;
   /** What each tenant had spent at the last reservation, in nano-dollars. */
   const lastSpent = new Map<string, { day: string; nano: number }>();
 
@@ -126,7 +128,7 @@ export function createTenantLimits({
     },
 
     async budgetsLeft() {
-      const budgets = Object.entries(tenants).map(async ([tenant, { dailyBudgetUsd: usd }]) => {
+      const budgets = Object.entries(settings.tenants).map(async ([tenant, { dailyBudgetUsd: usd }]) => {
         if (usd === undefined || isSimulated()) return [tenant, usd] as const;
         const { reservedNano } = await tenantQuotas.reserve(tenant, [], {
           maxInFlight: undefined,

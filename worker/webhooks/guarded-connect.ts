@@ -7,8 +7,8 @@ import { refusedRange } from '../../src/job/fields/webhook-url.ts';
 export type Resolve = (hostname: string) => Promise<string[]>;
 
 export interface GuardOptions {
-  /** Whether to allow loopback and private ranges. Other ranges that are not public stay refused. */
-  allowPrivate: boolean;
+  /** Returns whether to allow loopback and private ranges. Other ranges that are not public stay refused. */
+  allowPrivate: () => boolean;
   /** Default: DNS; with `allowPrivate` the resolver of the system, which also reads the hosts file. */
   resolve?: Resolve;
   /** The longest time to connect, in milliseconds. */
@@ -26,25 +26,25 @@ const DNS_TRIES = 2;
  */
 export function createGuardedConnect({
   allowPrivate,
-  resolve = allowPrivate ? resolveAsTheSystem : createDnsResolve(),
+  resolve = resolveBy(allowPrivate),
   timeoutMs,
 }: GuardOptions): buildConnector.connector {
   const connect = buildConnector({ lookup: guardedLookup(allowPrivate, resolve), timeout: timeoutMs });
   return (options, callback) => {
     // Node calls no lookup function for an IP address.
     const isAddress = isIP(options.hostname) !== 0;
-    const range = isAddress ? refusedRange(options.hostname, allowPrivate) : undefined;
+    const range = isAddress ? refusedRange(options.hostname, allowPrivate()) : undefined;
     if (range !== undefined) callback(refusal(options.hostname, options.hostname, range), null);
     else connect(options, callback);
   };
 }
 
-function guardedLookup(allowPrivate: boolean, resolve: Resolve): LookupFunction {
+function guardedLookup(allowPrivate: () => boolean, resolve: Resolve): LookupFunction {
   const checked = async (hostname: string): Promise<{ address: string; family: number }[]> => {
     const addresses = await resolve(hostname);
     if (addresses.length === 0) throw new Error(`${hostname} has no address`);
     for (const address of addresses) {
-      const range = refusedRange(address, allowPrivate);
+      const range = refusedRange(address, allowPrivate());
       if (range !== undefined) throw refusal(hostname, address, range);
     }
     return addresses.map((address) => ({ address, family: isIP(address) }));
@@ -64,6 +64,11 @@ function guardedLookup(allowPrivate: boolean, resolve: Resolve): LookupFunction 
 function refusal(hostname: string, address: string, range: string): Error {
   const where = hostname === address ? address : `${hostname} is ${address}, which`;
   return new Error(`${where} is not public (${range})`);
+}
+
+function resolveBy(allowPrivate: () => boolean): Resolve {
+  const resolveByDns = createDnsResolve();
+  return (hostname) => (allowPrivate() ? resolveAsTheSystem(hostname) : resolveByDns(hostname));
 }
 
 /**

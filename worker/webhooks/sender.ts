@@ -63,7 +63,7 @@ export function createWebhookSender({
 
   return {
     async send(webhook, signal) {
-      const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate);
+      const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate());
       if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
       const { origin } = new URL(webhook.url);
       // Each delivery has a connection of its own, so that the address is resolved and checked each time.

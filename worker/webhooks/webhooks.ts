@@ -1,4 +1,4 @@
-import type { Models } from '../../src/config/file.ts';
+import type { WorkerSettings } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
@@ -18,12 +18,13 @@ export interface WebhooksOutOptions extends Omit<WebhookSenderOptions, 'allowPri
   retryDelaysMs?: readonly number[];
 }
 
-export interface WebhooksOutSurroundings extends Pick<Models, 'allowPrivateWebhooks'> {
+export interface WebhooksOutSurroundings {
   redis: RedisClient;
   /** A connection for messages, shared with others. */
   subscriber: RedisClient;
   prefix: string;
-  publicUrl?: string | undefined;
+  /** They may change: each delivery reads them. */
+  settings: Pick<WorkerSettings, 'allowPrivateWebhooks' | 'http'>;
   queues: readonly ModelQueue[];
   recovery: Recovery;
   metrics: Metrics;
@@ -54,9 +55,8 @@ export function createWebhooksOut(
   { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,
   surroundings: WebhooksOutSurroundings,
 ): WebhooksOut {
-  const { redis, subscriber, prefix, publicUrl, queues, allowPrivateWebhooks, logger, onError } =
-    surroundings;
-  if (allowPrivateWebhooks) {
+  const { redis, subscriber, prefix, settings, queues, logger, onError } = surroundings;
+  if (settings.allowPrivateWebhooks) {
     logger.warn(
       'allowPrivateWebhooks is on: callers can have requests sent to this machine and to its network',
     );
@@ -64,13 +64,16 @@ export function createWebhooksOut(
   const deliveries = createDeliveryQueue(redis, prefix, onError);
   const worker = createWebhookDelivery({
     ...surroundings,
-    sender: { ...sender, allowPrivate: allowPrivateWebhooks },
+    sender: { ...sender, allowPrivate: () => settings.allowPrivateWebhooks },
     retryDelaysMs,
   });
   const maxAttempts = retryDelaysMs.length + 1;
   const drains = queues.map(
     (queue) =>
-      [queue.keys.outbox, () => drainOutbox({ redis, queue, deliveries, maxAttempts, publicUrl })] as const,
+      [
+        queue.keys.outbox,
+        () => drainOutbox({ redis, queue, deliveries, maxAttempts, publicUrl: settings.http?.publicUrl }),
+      ] as const,
   );
   const stop = keepDrained(subscriber, new Map(drains), onError);
   return {

@@ -18,18 +18,19 @@ const HOUR_MS = 3_600_000;
  * askRoutes serves the form on which a person asks a question. The form has an idempotency key, so that it
  * makes one job even if it is sent twice.
  *
- * @param models the configured models, and the one that the form suggests.
+ * @param models the configured models, and the one that the form suggests, which may change.
  */
 export function askRoutes(
   queueFor: QueueFor,
-  models: { names: readonly string[]; suggested: string },
+  models: { readonly names: readonly string[]; readonly suggested: string },
   send: (response: Response, status: number, document: Document) => void,
 ): Router {
   const router = Router();
-  const { names, suggested } = models;
   const show = (response: Response, status: number, page: Omit<AskPage, 'models'>): void =>
-    send(response, status, askPage({ ...page, models: names }, visitorOf(response)));
-  router.get('/ask', (_request, response) => show(response, 200, { asked: askedIn({ model: suggested }) }));
+    send(response, status, askPage({ ...page, models: models.names }, visitorOf(response)));
+  router.get('/ask', (_request, response) =>
+    show(response, 200, { asked: askedIn({ model: models.suggested }) }),
+  );
   router.post('/ask', express.urlencoded({ extended: false, limit: LIMIT }), async ({ body }, response) => {
     const form: Record<string, unknown> = typeof body === 'object' && body !== null ? { ...body } : {};
     const asked = askedIn(form);

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { createKeyring } from '../../../producer/access/keyring.ts';
 import { type Answer, type CallOptions, call, expectProblem } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -33,6 +34,8 @@ function cookiesOf(answer: Answer): string {
   return set.map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
+const keyIdOf = (name: string, secret: string) =>
+  createKeyring({ keys: [{ name, secret }] }).callerOf(secret)?.keyId ?? '';
 const sessionOf = async (key: string): Promise<string> => cookiesOf(await logIn(key));
 
 function withSession(
@@ -212,12 +215,17 @@ describe('a session', () => {
     const session = JSON.parse(
       Buffer.from(cookie.replace('o3q_session=', ''), 'base64').toString(),
     ) as object;
-    expect(session).toEqual({ tenant: 'alice', until: expect.any(Number) });
+    expect(session).toEqual({ key: keyIdOf('alice', ALICE), until: expect.any(Number) });
     const forged = (changes: object) =>
       `o3q_session=${Buffer.from(JSON.stringify({ ...session, ...changes })).toString('base64')}; ` +
       `${signature}`;
     expect(await withSession(forged({}), 'GET', '/jobs')).toMatchObject({ status: 200 });
-    for (const changes of [{ tenant: 'admin' }, { until: 9e15 }, { tenant: 'nobody' }, { tenant: null }]) {
+    for (const changes of [
+      { key: keyIdOf('admin', ADMIN) },
+      { until: 9e15 },
+      { key: 'nobody' },
+      { key: null },
+    ]) {
       expectProblem(await withSession(forged(changes), 'GET', '/jobs'), 401, 'unauthorized');
     }
     for (const odd of ['', 'o3q_session=; o3q_session.sig=', 'o3q_session=%%%; o3q_session.sig=x', cookie]) {
@@ -236,11 +244,11 @@ describe('a session', () => {
     };
     const until = Date.now() + 60_000;
     const list = (session: object) => withSession(signedByAlice(session), 'GET', '/jobs');
-    expect(await list({ tenant: 'alice', until })).toMatchObject({ status: 200 });
+    expect(await list({ key: keyIdOf('alice', ALICE), until })).toMatchObject({ status: 200 });
     for (const session of [
-      { tenant: 'alice', until: Date.now() - 1 },
-      { tenant: 'alice' },
-      { tenant: 'admin', until },
+      { key: keyIdOf('alice', ALICE), until: Date.now() - 1 },
+      { key: keyIdOf('alice', ALICE) },
+      { key: keyIdOf('admin', ADMIN), until },
     ]) {
       expectProblem(await list(session), 401, 'unauthorized');
     }

@@ -96,7 +96,7 @@ it.each(['start', 'producer'])(
 
 it('a producer that other machines could reach does not start without keys', async () => {
   const start = startProducer({
-    ...defaultModels(),
+    settings: defaultModels(),
     redisUrl: open.redis.url,
     prefix: 'o3q',
     host: '0.0.0.0',

@@ -152,7 +152,7 @@ it('a signed webhook of more than 100 kB is refused, and so are other methods', 
 
 it('a producer without the secret says what to set', async () => {
   const producer = await startProducer({
-    ...instance.models,
+    settings: instance.models,
     redisUrl: redis.url,
     prefix: 'o3q',
     host: '127.0.0.1',

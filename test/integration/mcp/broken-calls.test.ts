@@ -44,7 +44,7 @@ function stop(parts: Producer[]): Promise<boolean> {
 async function anotherProducer({ redis, models }: Instance): Promise<Producer> {
   const logger = createLogger({ level: 'silent', secrets: [], pretty: false });
   const producer = await startProducer({
-    ...models,
+    settings: models,
     ...{ redisUrl: redis.url, prefix: 'o3q', host: '127.0.0.1', port: 0, logger },
   });
   producers.push(producer);

@@ -52,7 +52,13 @@ describe('an estimate', () => {
     };
     const upstream = { withHeaders: () => ({ retrieve }) };
     const onSpent = ({ usage }: UsageSpent): void => void counted.push(usage.output_tokens);
-    await drainEstimates(o3, { redis, prefix: 'o3q', upstream, prices: createPriceList({}), onSpent });
+    await drainEstimates(o3, {
+      redis,
+      prefix: 'o3q',
+      upstream,
+      prices: createPriceList({ prices: {} }),
+      onSpent,
+    });
     return asked;
   }
   const isKept = async (id = 'resp_1') => (await world.redis.hexists(world.o3.keys.estimates, id)) === 1;

@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { eventually } from '../../support/eventually.ts';
 import { call, enqueue, reached } from '../../support/http/http-calls.ts';
+import { openWebhookReceiver } from '../../support/http/webhook-receiver.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 /** Silence is noticed within 3 s; the rest is for a busy machine. */
 const LIMIT_MS = 60_000;
+
+const SIGNING_SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 
 /** The rules of docs/operating/REDIS.md, as an operator copies them. */
 function documentedRules(): string[] {
@@ -24,7 +27,10 @@ beforeEach(async () => {
   redis = await startTestRedis();
   admin = new Redis(redis.url);
   await admin.call('ACL', 'SETUSER', 'o3q', ...documentedRules());
-  instance = await startInstance({ redis: { ...redis, url: redis.url.replace('//', '//o3q:PASSWORD@') } });
+  instance = await startInstance({
+    redis: { ...redis, url: redis.url.replace('//', '//o3q:PASSWORD@') },
+    webhooksOut: { secret: SIGNING_SECRET, retryDelaysMs: [10] },
+  });
 });
 afterEach(async () => {
   await instance.stop();
@@ -60,6 +66,20 @@ it('the rights of docs/operating/REDIS.md are enough for every step of a job, an
   }
   expect((await fetch(new URL('/board/api/queues', url))).status).toBe(200);
   expect(await call(url, 'DELETE', `/jobs/${id}`)).toMatchObject({ status: 204 });
+  const receiver = await openWebhookReceiver();
+  await enqueue(url, { question: 'And tell?', webhook_url: receiver.url });
+  await eventually(() => expect(receiver.received).toHaveLength(1), LIMIT_MS);
+  await receiver.close();
+  const cancel = { body: { filter: { status: 'waiting' } } };
+  expect(await call(url, 'POST', '/jobs/cancel', cancel)).toMatchObject({ status: 202 });
+  await eventually(
+    async () =>
+      expect(await call(url, 'GET', '/actions')).toMatchObject({
+        body: { actions: [expect.objectContaining({ status: 'done' })] },
+      }),
+    LIMIT_MS,
+  );
+  expect(await instance.workers[0]?.metrics.text()).toContain('o3q_redis_ready 1');
   expect(refusals()).toEqual([]);
 });
 
@@ -86,6 +106,7 @@ it('they are no more than that: other keys, and what changes the server, are ref
   const client = new Redis(redis.url.replace('//', '//o3q:PASSWORD@'));
   client.on('error', () => {});
   try {
+    expect(await client.call('WAIT', '0', '1')).toBeGreaterThanOrEqual(0);
     await expect(client.set('other:key', '')).rejects.toThrow(/NOPERM/);
     await expect(client.flushall()).rejects.toThrow(/NOPERM/);
     await expect(client.config('GET', '*')).rejects.toThrow(/NOPERM/);

@@ -158,7 +158,7 @@ it.each([
     const lines: string[] = [];
     const destination = { write: (line: string) => void lines.push(line) };
     const producer = await startProducer({
-      ...instance.models,
+      settings: instance.models,
       redisUrl: redis.url,
       prefix: 'o3q',
       host: '127.0.0.1',
@@ -187,7 +187,7 @@ it.each([
 
 it('a producer whose Redis never comes can be stopped', async () => {
   const producer = await startProducer({
-    ...instance.models,
+    settings: instance.models,
     redisUrl: `redis://127.0.0.1:${await findFreePort()}`,
     prefix: 'o3q',
     host: '127.0.0.1',

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cluster, Redis } from 'ioredis';
+import { createAcknowledger, storedJob } from '../../../src/redis/ack/acknowledgement.ts';
 import { connectRedis, type RedisClient, type RedisRole } from '../../../src/redis/connection.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
 import { assertRedisUsable } from '../../../src/redis/usable.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
@@ -113,6 +115,28 @@ describe('a cluster', () => {
     expect(client).toBeInstanceOf(Cluster);
     expect(await client.set(`{one}${role}`, 'reached')).toBe('OK');
     expect(await client.get(`{one}${role}`)).toBe('reached');
+  });
+
+  it("a job is confirmed by its own model's node", async () => {
+    for (const { admin } of cluster.nodes) {
+      await admin.config('SET', 'appendonly', 'yes');
+      await admin.config('SET', 'appendfsync', 'always');
+    }
+    const client = await connected(cluster.url, 'fail-fast');
+    const keys = ['o3', 'mini'].map((model) => keysOf('o3q', model));
+    await Promise.all(keys.map((of) => client.hset(of.job('job'), 'timestamp', '1')));
+    const acknowledger = createAcknowledger({
+      ...{ redisUrl: cluster.url, prefix: 'o3q', ack: 'disk', onError: () => {}, onWeak: () => {} },
+    });
+    try {
+      await eventually(async () => {
+        const reached = keys.map((of) => acknowledger.reached(storedJob(of, 'job')));
+        expect(await Promise.all(reached)).toEqual(['disk', 'disk']);
+      });
+      expect(await acknowledger.reached(storedJob(keysOf('o3q', 'o3'), 'other'))).toBe('memory');
+    } finally {
+      acknowledger.close();
+    }
   });
 
   it('a cluster that is not there is an error with the cause', async () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { Redis } from 'ioredis';
 import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { assertRedisUsable } from '../../../src/redis/usable.ts';
@@ -63,8 +64,21 @@ describe('the check of Redis at the start', () => {
 
   it('a wrong password is an error that names the password', async () => {
     await expect(checked(`redis://nobody:secret@127.0.0.1:${redis.port}`, 500)).rejects.toThrow(
-      /redis:\/\/nobody:\*\*\*@.*WRONGPASS/,
+      /redis:\/\/nobody:\*\*\*@.*WRONGPASS.*The password of REDIS_URL, or its user, is wrong/,
     );
+  });
+
+  it('a missing password is an error that says what REDIS_URL must have, at once', async () => {
+    const admin = new Redis(redis.url);
+    await admin.config('SET', 'requirepass', 'secret');
+    try {
+      await expect(checked(redis.url, 60_000)).rejects.toThrow(
+        'It wants a password, and REDIS_URL has none. REDIS_URL is redis://USER:PASSWORD@HOST:PORT',
+      );
+    } finally {
+      await admin.config('SET', 'requirepass', '');
+      admin.disconnect();
+    }
   });
 
   it('a database that does not exist is an error that names it, at once', async () => {

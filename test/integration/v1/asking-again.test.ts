@@ -21,12 +21,11 @@ beforeAll(async () => {
   const keys = Object.entries(KEYS).map(([name, secret]) => ({ name, secret }));
   instance = await startInstance({ keys });
   other = await startProducer({
-    ...instance.models,
+    settings: { ...instance.models, keys },
     redisUrl: instance.redis.url,
     prefix: 'o3q',
     host: '127.0.0.1',
     port: 0,
-    keys,
     logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
   });
   urls = [instance.url, other.url];

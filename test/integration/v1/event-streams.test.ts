@@ -179,7 +179,7 @@ it('a reader that stops reading gets no more than the buffers hold, delays no ot
 
 function startProducerOn({ models, redis }: WorkerWorld): Promise<Producer> {
   return startProducer({
-    ...models,
+    settings: models,
     redisUrl: redis.url,
     prefix: 'o3q',
     host: '127.0.0.1',

@@ -67,7 +67,7 @@ describe('a foreground response', () => {
   it('survives the death of its producer', async () => {
     const start = (port: number) =>
       startProducer({
-        ...instance.models,
+        settings: instance.models,
         redisUrl: instance.redis.url,
         prefix: 'o3q',
         host: '127.0.0.1',

@@ -25,7 +25,7 @@ it("a parent whose worker is killed right after BullMQ failed it has its child's
   const { url, received } = await here.receiver();
   const flows = new FlowProducer({ connection: world.client, prefix: 'o3q' });
   const worker = await startCrashWorker({
-    ...world.models,
+    settings: world.models,
     ...{ redisUrl: world.redis.url, prefix: 'o3q', concurrency: 4 * PARENTS },
     ...{ upstream: { apiKey: 'sk-test', baseUrl: world.gate.url }, recovery: QUICK_RECOVERY },
     runsOutOfLocks: false,

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
+import { createKeyring } from '../../../producer/access/keyring.ts';
 import { type Answer, type CallOptions, call } from '../http/http-calls.ts';
 import { TIME_LIMIT_MS } from '../time-limit.ts';
 
@@ -58,6 +59,12 @@ export const keyless =
 export const by = (tenant: Tenant, method: string, path: string, options: CallOptions = {}): Send =>
   keyless(method, path, { ...options, headers: { ...bearer(KEYS[tenant]), ...options.headers } });
 
+/** The id of a tenant's key, as a session names it. */
+export function keyIdOf(tenant: Tenant): string {
+  const keyring = createKeyring({ keys: [{ name: tenant, secret: KEYS[tenant] }] });
+  return keyring.callerOf(KEYS[tenant])?.keyId ?? '';
+}
+
 /** The cookies of a session that is signed with the key of that tenant, as a producer signs it. */
 export function sessionOf(signer: Tenant, session: object): string {
   const cookie = `o3q_session=${Buffer.from(JSON.stringify(session)).toString('base64')}`;
@@ -65,7 +72,8 @@ export function sessionOf(signer: Tenant, session: object): string {
   return `${cookie}; o3q_session.sig=${createHmac('sha256', key).update(cookie).digest('base64url')}`;
 }
 
-export const goodSession = (tenant: Tenant): string => sessionOf(tenant, { tenant, until: 9e15 });
+export const goodSession = (tenant: Tenant): string =>
+  sessionOf(tenant, { key: keyIdOf(tenant), until: 9e15 });
 
 /** The bytes to send before checking for an early answer. */
 const PIECE_BYTES = 8 * 1024;

@@ -5,7 +5,7 @@ import { createLogger } from '../../../dist/src/process/log.js';
 
 const [redisUrl] = process.argv.slice(2);
 const producer = await startProducer({
-  ...defaultModels(),
+  settings: defaultModels(),
   redisUrl,
   prefix: 'o3q',
   host: '127.0.0.1',

@@ -29,7 +29,7 @@ export function createBareWorker(redisUrl: string, queueName = '{o3}'): BareWork
     stalledInterval: STALLED_MS,
     maxStalledCount: 1000,
   });
-  const fairQueue = createFairQueue(redis, keysOf('o3q', queueName.slice(1, -1)), {});
+  const fairQueue = createFairQueue(redis, keysOf('o3q', queueName.slice(1, -1)), { tenants: {} });
   const next = (token: string) => worker.getNextJob(token, { block: false });
   const startNext = async (token: string) => {
     const { jobs } = await fairQueue.next(1);

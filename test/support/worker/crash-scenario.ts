@@ -72,7 +72,7 @@ const WHILE_IT_ANSWERS = 'while it answers';
 export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJob[]> {
   const world = await startWorkerWorld({ ...scenario.world, workers: 0, recovery: RECOVERY });
   const worker = await startCrashWorker({
-    ...world.models,
+    settings: world.models,
     redisUrl: world.redis.url,
     prefix: 'o3q',
     concurrency: 2 * MOST_PLACES,

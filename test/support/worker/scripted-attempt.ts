@@ -66,7 +66,7 @@ export function attemptOf(
     maxAttempts: 3,
     alias: 'o3',
     model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
-    prices: createPriceList({}),
+    prices: createPriceList({ prices: {} }),
     writer: {
       begin: async (_attemptsMade, create) => {
         const isMarked = create !== undefined && (answers.maySendAtOnce ?? true);

@@ -23,14 +23,17 @@ if (diesOfTakeover) {
 // Only now: to load its modules, Node opens more files than that.
 if (descriptors) execFileSync('prlimit', [`--pid=${process.pid}`, `--nofile=${descriptors}`]);
 const worker = startWorker({
-  ...defaultModels(),
-  ...(models && { models }),
+  settings: {
+    ...defaultModels(),
+    ...(models && { models }),
+    // It delivers webhooks, also to this machine.
+    ...(webhookSecret && { allowPrivateWebhooks: true }),
+  },
   redisUrl,
   prefix: 'o3q',
   concurrency: 100,
   upstream: { apiKey: 'sk-test', baseUrl },
-  // It delivers webhooks, also to this machine.
-  ...(webhookSecret && { allowPrivateWebhooks: true, webhooksOut: { secret: webhookSecret } }),
+  ...(webhookSecret && { webhooksOut: { secret: webhookSecret } }),
   recovery,
   logger: createLogger({ level: 'info', secrets: [], pretty: false }),
 });

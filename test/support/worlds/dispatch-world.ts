@@ -84,7 +84,13 @@ export function useDispatchWorld(): DispatchWorld {
       world.tenantQuotas = tenantQuotas;
       const usage = createUsageStore(redis, 'o3q', ['o3']);
       tenantLimits = createTenantLimits({
-        ...{ tenants, tenantQuotas, prices: createPriceList({}), usage, now: () => Date.now() },
+        ...{
+          settings: { tenants },
+          tenantQuotas,
+          prices: createPriceList({ prices: {} }),
+          usage,
+          now: () => Date.now(),
+        },
         isSimulated: () => false,
       });
       await subscriber.subscribe(tenantQuotas.channel);

@@ -40,7 +40,7 @@ export function useFairQueueWorld(): FairQueueWorld {
         onBudgetExhausted: 'wait',
       } as const;
       const tenants = Object.entries(weights).map(([name, weight]) => [name, { weight, ...others }]);
-      world.fairQueue = createFairQueue(world.redis, keys, Object.fromEntries(tenants));
+      world.fairQueue = createFairQueue(world.redis, keys, { tenants: Object.fromEntries(tenants) });
     },
     next: async (most) => (await world.fairQueue.next(most)).jobs.map(({ id }) => id),
     async add(tenant, count, { priority = 0, from = 0, at = BASE } = {}) {

@@ -2,8 +2,9 @@ import { pino } from 'pino';
 import { type Producer, startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
-import { defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
+import { defaultHttp, defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { Ack } from '../../../src/redis/ack/level.ts';
@@ -40,6 +41,8 @@ export interface InstanceOptions {
   headersMs?: number;
   /** See MountOptions. Default: as in production. */
   keepAliveMs?: number;
+  /** The metrics that the producer and the first worker share, as in one process. Default: each has its own. */
+  metrics?: ProcessMetrics;
   /** Replaces parts of the producer's upstream; null: it has none. Default: the workers' upstream. */
   producerUpstream?: Partial<UpstreamAddress> | null;
 }
@@ -77,18 +80,22 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const upstream = { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
+  const settings = {
+    ...models,
+    http: { ...defaultHttp(), ...options.http },
+    ...(options.keys !== undefined && { keys: options.keys }),
+  };
   const { redisUrl = redis.url, ack = 'memory' } = options;
-  const common = { ...models, redisUrl, prefix: 'o3q', ack, logger };
+  const common = { settings, redisUrl, prefix: 'o3q', ack, logger };
   const producer = await startProducer({
     ...common,
     host: '127.0.0.1',
     port: 0,
     webhookSecret: options.webhookSecret,
     webhooksOut: options.webhooksOut !== undefined,
-    ...(options.keys !== undefined && { keys: options.keys }),
-    ...(options.http !== undefined && { http: options.http }),
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
     ...(options.keepAliveMs !== undefined && { keepAliveMs: options.keepAliveMs }),
+    ...(options.metrics !== undefined && { metrics: options.metrics }),
     upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
   });
   const workers: O3Worker[] = [];
@@ -108,6 +115,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
         concurrency: options.concurrency ?? 100,
         upstream,
         webhooksOut: options.webhooksOut,
+        ...(options.metrics !== undefined && { metrics: options.metrics }),
       });
       workers.push(worker);
       return worker;

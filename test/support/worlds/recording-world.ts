@@ -18,7 +18,7 @@ export function useRecordingWorld(): RecordingWorld {
     world.upstream = await openRecordingUpstream();
     world.instance = await startInstance({ workers: 0 });
     worker = startWorker({
-      ...world.instance.models,
+      settings: world.instance.models,
       redisUrl: world.instance.redis.url,
       prefix: 'o3q',
       logger: createLogger({ level: 'silent', secrets: [], pretty: false }),

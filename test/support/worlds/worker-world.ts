@@ -111,7 +111,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
   const logger = createLogger({ level: 'debug', secrets: [], pretty: false, destination });
   const producer = options.webhooks
     ? await startProducer({
-        ...models,
+        settings: models,
         redisUrl: redis.url,
         prefix: 'o3q',
         host: '127.0.0.1',
@@ -161,7 +161,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
         gated = true,
       } = merged;
       const worker = startWorker({
-        ...models,
+        settings: { ...models, http: { publicUrl } },
         redisUrl: redis.url,
         prefix: 'o3q',
         logger,
@@ -173,7 +173,6 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
           webhooks: producer !== undefined,
         },
         webhooksOut,
-        publicUrl,
         ...(recovery && { recovery }),
       });
       workers.push(worker);

@@ -32,14 +32,14 @@ describe('O3Q_KEYS', () => {
     ['a secret with a comma', `alice:${SECRET},battery-horse-staple`, 'got something else in key 2'],
     ['a comma at the end', `alice:${SECRET},`, 'got something else in key 2'],
     [
-      'one name twice',
-      `alice:${SECRET},alice:${SECRET}2`,
-      'every name and every secret once, got one of them again in key 2',
+      'three secrets of one name',
+      `alice:${SECRET},alice:${SECRET}2,alice:${SECRET}3`,
+      'at most 2 secrets of a name, got another in key 3',
     ],
     [
       'one secret twice',
       `alice:${SECRET},bob:${SECRET}`,
-      'every name and every secret once, got one of them again in key 2',
+      'every secret once, got one of them again in key 2',
     ],
   ])('with %s is refused with the number of the key, and is never quoted', (_what, value, said) => {
     const message = messageOf({ O3Q_KEYS: value });
@@ -48,6 +48,14 @@ describe('O3Q_KEYS', () => {
     for (const word of value.split(/[\s,:]+/).filter((part) => part.length > 5)) {
       expect(message).not.toContain(word);
     }
+  });
+
+  it('may have two secrets of a name, while one is being changed', () => {
+    const { keys } = readConfig({ O3Q_KEYS: `alice:${SECRET},alice:${SECRET}-new` });
+    expect(keys).toEqual([
+      { name: 'alice', secret: SECRET },
+      { name: 'alice', secret: `${SECRET}-new` },
+    ]);
   });
 
   it('is checked as a whole, and each wrong key is named', () => {

@@ -1,11 +1,19 @@
 import { createHmac } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { createEventTokens } from '../../../producer/access/event-tokens.ts';
+import { createKeyring } from '../../../producer/access/keyring.ts';
+import type { ApiKey } from '../../../src/config/api-keys.ts';
 
 const ALICE = { name: 'alice', secret: 'the-key-of-alice-1234' };
 const BOB = { name: 'bob', secret: 'the-key-of-bob-123456' };
-const tokens = createEventTokens([ALICE, BOB]);
-const alice = { tenant: 'alice', admin: false };
+const tokensOf = (keys: ApiKey[]) => createEventTokens(createKeyring({ keys }));
+const callerOf = ({ secret, ...key }: ApiKey) => {
+  const caller = createKeyring({ keys: [{ secret, ...key }] }).callerOf(secret);
+  if (caller === undefined) throw new Error('expected the key to be known');
+  return caller;
+};
+const tokens = tokensOf([ALICE, BOB]);
+const alice = callerOf(ALICE);
 const MINUTE_MS = 60_000;
 
 afterEach(() => jest.useRealTimers());
@@ -13,9 +21,9 @@ afterEach(() => jest.useRealTimers());
 test('a token is known to each producer with the key, and to no other', async () => {
   const { token } = await tokens.sign(alice, 'job_1');
   expect(await tokens.callerOf(token, 'job_1')).toEqual(alice);
-  expect(await createEventTokens([ALICE]).callerOf(token, 'job_1')).toEqual(alice);
-  expect(await createEventTokens([BOB]).callerOf(token, 'job_1')).toBeUndefined();
-  const changed = createEventTokens([{ ...ALICE, secret: 'the-new-key-of-alice' }]);
+  expect(await tokensOf([ALICE]).callerOf(token, 'job_1')).toEqual(alice);
+  expect(await tokensOf([BOB]).callerOf(token, 'job_1')).toBeUndefined();
+  const changed = tokensOf([{ ...ALICE, secret: 'the-new-key-of-alice' }]);
   expect(await changed.callerOf(token, 'job_1')).toBeUndefined();
 });
 
@@ -47,18 +55,18 @@ const forged = (kid: string, key: Uint8Array): Promise<string> =>
 
 test('a token that was made in any other way is refused', async () => {
   const key = keyOf(ALICE.secret, 'o3-queue events');
-  expect(await tokens.callerOf(await forged('alice', key), 'job_1')).toEqual(alice);
+  expect(await tokens.callerOf(await forged(alice.keyId, key), 'job_1')).toEqual(alice);
   const { token } = await tokens.sign(alice, 'job_1');
   const [, claims] = token.split('.');
-  const none = Buffer.from(JSON.stringify({ alg: 'none', kid: 'alice' })).toString('base64url');
+  const none = Buffer.from(JSON.stringify({ alg: 'none', kid: alice.keyId })).toString('base64url');
   const endless = await new SignJWT()
-    .setProtectedHeader({ alg: 'HS256', kid: 'alice' })
+    .setProtectedHeader({ alg: 'HS256', kid: alice.keyId })
     .setAudience('/jobs/job_1/events')
     .sign(key);
   for (const bad of [
-    await forged('alice', keyOf(BOB.secret, 'o3-queue events')),
-    await forged('alice', keyOf(ALICE.secret, 'o3-queue session')),
-    await forged('admin', key),
+    await forged(alice.keyId, keyOf(BOB.secret, 'o3-queue events')),
+    await forged(alice.keyId, keyOf(ALICE.secret, 'o3-queue session')),
+    await forged(`admin${alice.keyId.slice('alice'.length)}`, key),
     endless,
     `${none}.${claims}.`,
     `${token.slice(0, -4)}AAAA`,

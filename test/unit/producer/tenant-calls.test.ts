@@ -27,7 +27,7 @@ beforeEach(async () => {
   [waiting, open] = [[], 0];
   const app = express();
   app.use(({ headers }, response, next) => {
-    setCaller(response, { tenant: String(headers['x-tenant']), admin: false });
+    setCaller(response, { tenant: String(headers['x-tenant']), admin: false, keyId: '' });
     next();
   });
   const held = (): Promise<void> => {

@@ -3,10 +3,12 @@ import type { Usage } from '../../../src/job/view.ts';
 import { createPriceList, type ResponseUsage } from '../../../src/usage/price.ts';
 
 const prices = createPriceList({
-  'my-model': { input: 3, cachedInput: 0.3, output: 9 },
-  'o3-pro': { input: 1, cachedInput: undefined, output: 1 },
-  'free-model': { input: 0, cachedInput: undefined, output: 0 },
-  constructor: { input: 1, cachedInput: undefined, output: 1 },
+  prices: {
+    'my-model': { input: 3, cachedInput: 0.3, output: 9 },
+    'o3-pro': { input: 1, cachedInput: undefined, output: 1 },
+    'free-model': { input: 0, cachedInput: undefined, output: 0 },
+    constructor: { input: 1, cachedInput: undefined, output: 1 },
+  },
 });
 
 function usage(input: number, output: number, more: Partial<Usage> = {}): Usage {
@@ -21,7 +23,7 @@ function costOf(upstreamModel: string, serviceTier: string | null = null, used =
 
 /** The cost on a day, in the tier `default` unless one is given. */
 function costOn(day: string, upstreamModel: string, more: Partial<ResponseUsage> = {}) {
-  const list = createPriceList({}, { now: () => Date.parse(day) });
+  const list = createPriceList({ prices: {} }, { now: () => Date.parse(day) });
   return list.costOf({ upstreamModel, usage: usage(1000, 500), serviceTier: null, ...more });
 }
 

@@ -4,7 +4,7 @@ import { createPriceList } from '../../../src/usage/price.ts';
 
 /** The simulator's price list stands apart from ours: both were written down from OpenAI's pages. */
 
-const prices = createPriceList({}, { now: () => Date.parse('2026-11-29') });
+const prices = createPriceList({ prices: {} }, { now: () => Date.parse('2026-11-29') });
 const MODELS = [
   ...['o3', 'gpt-5.6-sol', 'gpt-5.6-terra', 'gpt-5.6-luna', 'gpt-6-astra', 'gpt-6-sol', 'gpt-6-luna'],
   ...['gpt-6.1-sol', 'gpt-6.1-terra', 'gpt-6.2-sol', 'gpt-6.2-astra'],

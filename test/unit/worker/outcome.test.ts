@@ -2,7 +2,7 @@ import { TerminalError } from '../../../src/errors/failure.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { endFrom, outcomeOf } from '../../../worker/attempt/outcome.ts';
 
-const PRICING = { prices: createPriceList({}) };
+const PRICING = { prices: createPriceList({ prices: {} }) };
 
 describe('endFrom', () => {
   it('returns an answer that was cut short, with the reason', () => {
