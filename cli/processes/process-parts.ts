@@ -1,3 +1,4 @@
+import { warnOfKeys } from '../../producer/access/access.ts';
 import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
@@ -23,6 +24,8 @@ const WINDOW_SCALE = 3600;
 export interface ProcessContext {
   /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
+  /** Calls a function after each change of the configuration. */
+  onChange: (listener: () => void) => void;
   /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
   metrics: ProcessMetrics;
   logger: Logger;
@@ -151,7 +154,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, metrics, logger, keep }: ProcessContext,
+  { config, onChange, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -168,6 +171,13 @@ export async function launchProducer(
     upstream,
     metrics,
     logger: logger.child({ part: 'producer' }),
+  });
+  let { keys, tenants } = config;
+  onChange(() => {
+    // What has not changed is the same object.
+    if (config.keys === keys && config.tenants === tenants) return;
+    ({ keys, tenants } = config);
+    warnOfKeys(config, logger);
   });
   return keep(producer).url;
 }

@@ -110,6 +110,7 @@ async function run(
   const { config } = live;
   const logger = loggerOf(live, context);
   const watch = watchConfig(live, logger);
+  const { onChange } = watch;
   const metrics = createProcessMetrics({ ofNode: true });
   let died: (error: Error) => void = () => {};
   const deadPart = new Promise<never>((_resolve, reject) => {
@@ -120,7 +121,7 @@ async function run(
     shutdownMs: config.shutdownMs,
     logger,
     // What the parts do all the time belongs to no trace.
-    start: (keep) => outsideTraces(() => start({ config, metrics, logger, keep, died })),
+    start: (keep) => outsideTraces(() => start({ config, onChange, metrics, logger, keep, died })),
     died: deadPart,
   });
   watch.stop();

@@ -105,6 +105,17 @@ it(
     isOver = true;
     await traffic;
     expect([...statuses].sort()).toEqual([200, 202]);
+
+    // What the producer says about its keys at the start it says after a change of them, too.
+    expect(producer.stderr()).not.toContain('O3Q_KEYS has no key named admin');
+    write('keys', `alice:${NEW}`);
+    producer.kill('SIGHUP');
+    await eventually(async () => expect(producer.stderr()).toContain('O3Q_KEYS has no key named admin'));
+    expect(producer.stderr()).not.toContain('that have no key');
+    write('o3q.config.json', JSON.stringify({ models: { o3: {} }, tenants: { bob: {} } }));
+    producer.kill('SIGHUP');
+    await eventually(async () => expect(producer.stderr()).toContain('that have no key'));
+    expect(worker.stderr()).not.toContain('O3Q_KEYS has no key named admin');
     for (const { stderr } of [producer, worker])
       for (const secret of [ADMIN, OLD, NEW]) expect(stderr()).not.toContain(secret);
   },

@@ -207,6 +207,24 @@ it('a signal reads the files at once, and the log says so even if nothing has ch
   ]);
 });
 
+it('a change that is taken over is told to those that listen, and nothing else is', async () => {
+  await start(withTenants({}));
+  let told = 0;
+  watch.onChange(() => {
+    told += 1;
+  });
+  const { keys, tenants } = live.config;
+  write(withTenants({ alice: {} }));
+  await looks(3);
+  expect(told).toBe(1);
+  expect(live.config.keys).toBe(keys);
+  expect(live.config.tenants).not.toBe(tenants);
+  write('{');
+  await looks(3);
+  watch.reload();
+  expect(told).toBe(1);
+});
+
 it('a file that appears at the default path counts from then on', async () => {
   const before = process.cwd();
   process.chdir(folder);
