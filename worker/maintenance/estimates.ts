@@ -12,7 +12,7 @@ import { usageKey } from '../../src/usage/keys.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
-import { spentOn } from '../attempt/purchase.ts';
+import { spentOn } from '../attempt/purchase/spent.ts';
 import type { Upstream } from '../upstream/client.ts';
 import { hasEnded } from '../upstream/running-response.ts';
 
