@@ -290,8 +290,8 @@ function isError(value: unknown): value is Error {
 }
 
 /**
- * sdkErrorIn makes the error that the SDK would have thrown for an error inside a reply. Of the headers it keeps only
- * what such an error can use, because a stream lasts for minutes.
+ * sdkErrorIn makes the error that the SDK would have thrown for an error inside a reply. Of the headers it
+ * keeps only what such an error can use, because a stream lasts for minutes.
  */
 export function sdkErrorIn({ headers }: Response): (envelope: object) => Error {
   const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));
