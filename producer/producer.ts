@@ -44,6 +44,8 @@ export interface ProducerOptions {
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** See AppOptions. */
+  troubles?: () => string[];
   /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
   metrics?: ProcessMetrics;
   logger: Logger;
@@ -89,6 +91,7 @@ function producerOn(
     headersMs,
     keepAliveMs,
     upstream,
+    troubles,
     metrics: shared,
     logger,
   }: ProducerOptions,
@@ -128,6 +131,7 @@ function producerOn(
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
     ...(upstream !== undefined && { upstream }),
+    ...(troubles !== undefined && { troubles }),
     metrics,
     logger,
   });

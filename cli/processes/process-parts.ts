@@ -26,6 +26,8 @@ export interface ProcessContext {
   config: Config;
   /** Calls a function after each change of the configuration. */
   onChange: (listener: () => void) => void;
+  /** Says in sentences for `/readyz` what is wrong with the process itself. */
+  troubles: () => string[];
   /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
   metrics: ProcessMetrics;
   logger: Logger;
@@ -108,7 +110,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, metrics, logger, keep }: ProcessContext,
+  { config, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -116,7 +118,7 @@ export async function launchWorker(
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
-  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
+  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort, troubles));
   const launched = keep(
     startWorker({
       settings: config,
@@ -154,7 +156,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, onChange, metrics, logger, keep }: ProcessContext,
+  { config, onChange, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -169,6 +171,7 @@ export async function launchProducer(
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    troubles,
     metrics,
     logger: logger.child({ part: 'producer' }),
   });

@@ -80,6 +80,7 @@ describe('a changed file', () => {
     write({ models: { o3: { maxAttempts: 0 } }, tenants: { alice: { maxInFlight: 20, wieght: 2 } } });
     await looks(5);
     expect(live.isRefused).toBe(true);
+    expect(live.troubles()).toEqual([expect.stringContaining('is refused')]);
     expect(live.config.tenants['alice']?.maxInFlight).toBe(10);
     expect(lines).toEqual([
       expect.objectContaining({
@@ -90,6 +91,7 @@ describe('a changed file', () => {
     write(withTenants({ alice: { maxInFlight: 10 } }));
     await looks(2);
     expect(live.isRefused).toBe(false);
+    expect(live.troubles()).toEqual([]);
     expect(lines.slice(1)).toEqual([
       expect.objectContaining({ msg: 'the configuration was read again and has not changed' }),
     ]);
