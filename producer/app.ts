@@ -20,6 +20,7 @@ import { refuseWebSockets, securityHeaders } from './http/middleware.ts';
 import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { mcpRoute, sendMcpError } from './mcp/mcp-route.ts';
+import type { ProducerMetrics } from './metrics/producer-metrics.ts';
 import { createDocsPage, DOCS_PATH } from './pages/docs-page.ts';
 import { actionRoutes } from './routes/actions.ts';
 import { auditRoute } from './routes/audit.ts';
@@ -28,6 +29,7 @@ import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
 import { eventTokenRoute, jobEventsRoute } from './routes/job-events.ts';
 import { jobRoutes } from './routes/jobs.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
@@ -61,6 +63,9 @@ export interface AppOptions {
   keepAliveMs?: number;
   /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
   upstream?: UpstreamAddress;
+  /** Says in sentences for `/readyz` what is wrong with the process itself. Default: nothing. */
+  troubles?: () => string[];
+  metrics: Pick<ProducerMetrics, 'text' | 'contentType' | 'streamOpened'>;
   logger: Logger;
 }
 
@@ -89,10 +94,12 @@ export function routesOf({
   upstream,
   basePath = '',
   eventTokens,
+  troubles = () => [],
+  metrics,
   logger,
 }: RoutesOptions): Route[] {
   const routes = [
-    ...healthRoutes(queue, draining),
+    ...healthRoutes(queue, draining, troubles),
     // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...actionRoutes(),
@@ -102,6 +109,7 @@ export function routesOf({
     usageRoute(),
     auditRoute(),
     ...modelStateRoutes(queue, logger),
+    metricsRoute(metrics),
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
@@ -136,7 +144,10 @@ export function createApp({ settings, host, ...options }: AppOptions): Express {
   const heavy = createHeavyCalls();
   const json = createJsonBodies({ mostBytes: maxBodyMb * 1024 ** 2 });
   const mount = (some: readonly Route[]): void =>
-    mountRoutes(app, some, { json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs });
+    mountRoutes(app, some, {
+      ...{ json, queueFor, openStreams, heavy, keepAliveMs: options.keepAliveMs },
+      onStream: options.metrics.streamOpened,
+    });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(

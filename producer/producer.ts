@@ -1,18 +1,20 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
-import { ADMIN, type ApiKey } from '../src/config/api-keys.ts';
+import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../src/metrics/process-metrics.ts';
 import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import type { Ack } from '../src/redis/ack/level.ts';
 import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
-import { assertKeysOrLoopback } from './access/access.ts';
+import { assertKeysOrLoopback, warnOfKeys } from './access/access.ts';
 import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
+import { createProducerMetrics } from './metrics/producer-metrics.ts';
 
 /** ProducerSettings are the part of the configuration that a producer needs. */
 export interface ProducerSettings extends Models {
@@ -42,6 +44,10 @@ export interface ProducerOptions {
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** See AppOptions. */
+  troubles?: () => string[];
+  /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
+  metrics?: ProcessMetrics;
   logger: Logger;
 }
 
@@ -60,17 +66,7 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
   const { host, port, settings, logger } = options;
   const { keys = [], tenants } = settings;
   assertKeysOrLoopback({ keys, host });
-  if (keys.length === 0)
-    logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
-  const keyless = Object.keys(tenants).filter((name) => !keys.some((key) => key.name === name));
-  if (keys.length > 0 && !keys.some(({ name }) => name === ADMIN)) {
-    logger.warn(
-      'O3Q_KEYS has no key named admin: no key sees all jobs, uses the board or resumes a paused model. Add one: ' +
-        'admin:$(openssl rand -hex 32)',
-    );
-  }
-  if (keys.length > 0 && keyless.length > 0)
-    logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
+  warnOfKeys({ keys, tenants }, logger);
   // The address comes first: a producer that cannot listen should not connect to Redis.
   const server = createHttpServer();
   await listen(server, host, port);
@@ -95,12 +91,23 @@ function producerOn(
     headersMs,
     keepAliveMs,
     upstream,
+    troubles,
+    metrics: shared,
     logger,
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const onWeakAck = createWeakAckLog(ack, logger);
-  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, ack, onWeakAck, onError, settings });
+  const metrics = createProducerMetrics(Object.keys(settings.models), shared);
+  const logWeakAck = createWeakAckLog(ack, logger);
+  const queue = new InstanceQueue({
+    ...{ redisUrl, prefix, webhooksOut, ack, onError, settings },
+    onWeakAck(reason) {
+      logWeakAck(reason);
+      metrics.weakAck();
+    },
+    onCancelled: metrics.cancelled,
+  });
+  metrics.watchRedis(() => queue.redisTrouble());
   queue.driveActions(onError);
   const draining = new AbortController();
   const withoutFile = defaultHttp();
@@ -124,8 +131,11 @@ function producerOn(
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
     ...(upstream !== undefined && { upstream }),
+    ...(troubles !== undefined && { troubles }),
+    metrics,
     logger,
   });
+  server.on('request', metrics.measure);
   server.on('request', app);
   // A connection that was busy when draining began stays open after its answer: nothing else would close it.
   server.on('request', (_request, response) => {

@@ -1,9 +1,11 @@
+import { warnOfKeys } from '../../producer/access/access.ts';
 import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
 import type { UpstreamAddress } from '../../src/config/upstream-address.ts';
 import { RedisUnavailableError } from '../../src/errors/setup-error.ts';
+import type { ProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Stoppable } from '../../src/process/shutdown.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
@@ -22,6 +24,12 @@ const WINDOW_SCALE = 3600;
 export interface ProcessContext {
   /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
+  /** Calls a function after each change of the configuration. */
+  onChange: (listener: () => void) => void;
+  /** Says in sentences for `/readyz` what is wrong with the process itself. */
+  troubles: () => string[];
+  /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
+  metrics: ProcessMetrics;
   logger: Logger;
   /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -35,8 +43,9 @@ export interface ProcessContext {
  *
  * @returns the URL of Redis.
  */
-export async function startRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
-  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+export async function startRedis(context: ProcessContext): Promise<string> {
+  const { config, logger } = context;
+  const url = config.redisUrl ?? (await embeddedRedis(context));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
   });
@@ -101,7 +110,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, logger, keep }: ProcessContext,
+  { config, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -109,7 +118,7 @@ export async function launchWorker(
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
-  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
+  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort, troubles));
   const launched = keep(
     startWorker({
       settings: config,
@@ -119,6 +128,7 @@ export async function launchWorker(
       concurrency,
       upstream,
       webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
+      metrics,
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -146,7 +156,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, logger, keep }: ProcessContext,
+  { config, onChange, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -161,7 +171,16 @@ export async function launchProducer(
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    troubles,
+    metrics,
     logger: logger.child({ part: 'producer' }),
+  });
+  let { keys, tenants } = config;
+  onChange(() => {
+    // What has not changed is the same object.
+    if (config.keys === keys && config.tenants === tenants) return;
+    ({ keys, tenants } = config);
+    warnOfKeys(config, logger);
   });
   return keep(producer).url;
 }

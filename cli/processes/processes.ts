@@ -3,6 +3,7 @@ import { assertListenable } from '../../producer/http/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { createLiveConfig, type LiveConfig } from '../../src/config/live/live-config.ts';
 import { watchConfig } from '../../src/config/live/watch.ts';
+import { createProcessMetrics } from '../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../src/process/log.ts';
 import { flushSpans, outsideTraces } from '../../src/tracing/span-context.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -106,9 +107,11 @@ async function run(
   start: (processContext: ProcessContext) => Promise<void>,
 ): Promise<void> {
   const live = createLiveConfig();
-  const { config } = live;
+  const { config, troubles } = live;
   const logger = loggerOf(live, context);
   const watch = watchConfig(live, logger);
+  const { onChange } = watch;
+  const metrics = createProcessMetrics({ ofNode: true, isConfigRefused: () => live.isRefused });
   let died: (error: Error) => void = () => {};
   const deadPart = new Promise<never>((_resolve, reject) => {
     died = reject;
@@ -118,7 +121,7 @@ async function run(
     shutdownMs: config.shutdownMs,
     logger,
     // What the parts do all the time belongs to no trace.
-    start: (keep) => outsideTraces(() => start({ config, logger, keep, died })),
+    start: (keep) => outsideTraces(() => start({ config, onChange, troubles, metrics, logger, keep, died })),
     died: deadPart,
   });
   watch.stop();

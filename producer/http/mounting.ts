@@ -18,6 +18,8 @@ export interface MountOptions {
   heavy: HeavyCalls;
   /** The time between two keep-alives of a stream, in milliseconds. Default 15,000. */
   keepAliveMs?: number | undefined;
+  /** Called with the response of each event stream, before its headers are sent. */
+  onStream: (response: Response) => void;
 }
 
 /** mountRoutes makes an app serve the routes, and refuse the other methods of their paths. */
@@ -37,10 +39,8 @@ function bodyParserOf({ rawBodyLimit: limit }: Route, json: JsonBodies): Request
   return json.read;
 }
 
-function handlerOf(
-  route: Route,
-  { json, queueFor, openStreams, heavy, keepAliveMs }: MountOptions,
-): RequestHandler {
+function handlerOf(route: Route, options: MountOptions): RequestHandler {
+  const { json, queueFor, openStreams, heavy } = options;
   return async (request, response) => {
     let signal: AbortSignal | undefined;
     const goneSignal = (): AbortSignal => {
@@ -69,7 +69,7 @@ function handlerOf(
     const reply = await (route.heavy
       ? heavy.run(response, goneSignal(), () => route.handle(input))
       : route.handle(input));
-    await send(reply, response, keepAliveMs);
+    await send(reply, response, options);
   };
 }
 
@@ -87,22 +87,31 @@ function signalOf(response: Response): AbortSignal {
   return gone.signal;
 }
 
-async function send(reply: Reply, response: Response, keepAliveMs: number | undefined): Promise<void> {
-  const { status, headers, body, json, stream, sent } = reply;
+async function send(
+  reply: Reply,
+  response: Response,
+  { keepAliveMs, onStream }: Pick<MountOptions, 'keepAliveMs' | 'onStream'>,
+): Promise<void> {
+  const { status, headers, body, json, text, stream, sent } = reply;
   if (sent !== undefined) response.once('finish', sent);
   if (headers !== undefined) response.set(headers);
   if (headers?.['location'] !== undefined) response.set('location', addressOf(response, headers['location']));
   response.statusCode = status;
-  if (stream !== undefined) return sendStream(stream, response, keepAliveMs);
-  const content = json ?? (body === undefined ? undefined : stringifyExact(body));
+  if (stream !== undefined) {
+    onStream(response);
+    return sendStream(stream, response, keepAliveMs);
+  }
+  const content = text?.body ?? json ?? (body === undefined ? undefined : stringifyExact(body));
   if (content === undefined) response.end();
-  else if (content.length < LEAST_COMPRESSED) sendJson(content, response);
-  else compressed(response.req, response, () => sendJson(content, response));
+  else if (content.length < LEAST_COMPRESSED) sendContent(content, response, text?.contentType);
+  else compressed(response.req, response, () => sendContent(content, response, text?.contentType));
 }
 
+const JSON_TYPE = 'application/json; charset=utf-8';
+
 /** Express' own `json` would look its content type up and hash the whole body for an ETag. */
-function sendJson(content: string | Buffer, response: Response): void {
-  response.setHeader('content-type', 'application/json; charset=utf-8');
+function sendContent(content: string | Buffer, response: Response, contentType = JSON_TYPE): void {
+  response.setHeader('content-type', contentType);
   response.setHeader('content-length', Buffer.byteLength(content));
   if (content.length > response.writableHighWaterMark) cutWhenStalled(response);
   // Node sends a text in one piece with the headers, and bytes in a piece of their own.

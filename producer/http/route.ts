@@ -41,6 +41,8 @@ export interface Reply {
   body?: unknown;
   /** JSON that is already serialized, instead of a body. */
   json?: Buffer;
+  /** Text of another type, instead of a body. */
+  text?: { contentType: string; body: string };
   /** Chunks that are sent as they come, instead of a body. */
   stream?: ReplyStream;
   /** Called when the whole answer has been sent. */

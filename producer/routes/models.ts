@@ -65,15 +65,15 @@ export async function resumeByHand(
 }
 
 /**
- * forAdmin refuses the callers that may not see the state of the models.
+ * forAdmin refuses the callers that may not see what concerns all tenants.
  *
  * @throws {HttpProblem} `forbidden`
  */
-export function forAdmin(caller: Caller | undefined): void {
+export function forAdmin(caller: Caller | undefined, what = 'the state of the models'): void {
   if (caller === undefined || caller.admin) return;
   throw new HttpProblem(
     'forbidden',
-    `Expected the key of admin for the state of the models, got the key of ${caller.tenant}; the names ` +
+    `Expected the key of admin for ${what}, got the key of ${caller.tenant}; the names ` +
       'of the models are at /v1/models',
   );
 }

@@ -88,7 +88,8 @@ export class O3Queue extends RedisJobQueue {
  */
 function checkedQueueOptions(options: O3QueueOptions): O3QueueOptions {
   const { redisUrl, ...others } = options ?? {};
-  const known = ['prefix', 'webhooksOut', 'ack', 'onWeakAck', 'onError', ...Object.keys(defaultModels())];
+  const own = ['prefix', 'webhooksOut', 'ack', 'onWeakAck', 'onCancelled', 'onError'];
+  const known = [...own, ...Object.keys(defaultModels())];
   const unknown = Object.keys(others).find((name) => !known.includes(name));
   if (unknown !== undefined) {
     const message = `expected only redisUrl, ${known.join(', ')} as options`;

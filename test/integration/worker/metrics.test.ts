@@ -1,5 +1,6 @@
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
+import { metricRows, metricsIn } from '../../support/metric-rows.ts';
 import { CANCELS } from '../../support/openai/upstream-gate.ts';
 import { describeWithPromtool } from '../../support/process/promtool.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
@@ -116,6 +117,13 @@ it('tells what is left of a budget, for the tenants that have one, and how full 
   expect(text).toMatch(/^o3q_redis_used_memory_bytes [1-9]\d{5,}$/m);
   expect(text).toMatch(/^o3q_redis_max_memory_bytes 0$/m);
   expect(text).toMatch(/^o3q_build_info\{version="\d+\.\d+\.\d+[^"]*"\} 1$/m);
+});
+
+it('tells nothing that METRICS.md does not say of a worker, nor less', async () => {
+  // No shutdown of a model is announced here.
+  const { o3q_model_shutdown_timestamp_seconds: _, ...told } = metricsIn(await scrape());
+  const { o3q_model_shutdown_timestamp_seconds: __, ...rows } = metricRows('W');
+  expect(told).toEqual(rows);
 });
 
 describeWithPromtool('promtool check metrics', (promtool) => {

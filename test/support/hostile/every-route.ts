@@ -1,5 +1,6 @@
 import { routesOf } from '../../../producer/app.ts';
 import type { Route } from '../../../producer/http/route.ts';
+import { createProducerMetrics } from '../../../producer/metrics/producer-metrics.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import type { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 
@@ -18,6 +19,7 @@ export function everyRoute(): Route[] {
     webhookSecret: 'whsec_bm9ib2R5IGtub3dz',
     eventTokens: undefined,
     draining: new AbortController().signal,
+    metrics: createProducerMetrics([]),
     logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
   });
 }

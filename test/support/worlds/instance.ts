@@ -4,6 +4,7 @@ import { createSimulator, type Simulator, type SimulatorOptions } from '../../..
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import { defaultHttp, defaultModels, type HttpConfig, type Models } from '../../../src/config/file.ts';
 import type { UpstreamAddress } from '../../../src/config/upstream-address.ts';
+import type { ProcessMetrics } from '../../../src/metrics/process-metrics.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { Ack } from '../../../src/redis/ack/level.ts';
@@ -40,6 +41,8 @@ export interface InstanceOptions {
   headersMs?: number;
   /** See MountOptions. Default: as in production. */
   keepAliveMs?: number;
+  /** The metrics that the producer and the first worker share, as in one process. Default: each has its own. */
+  metrics?: ProcessMetrics;
   /** Replaces parts of the producer's upstream; null: it has none. Default: the workers' upstream. */
   producerUpstream?: Partial<UpstreamAddress> | null;
 }
@@ -92,6 +95,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     webhooksOut: options.webhooksOut !== undefined,
     ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
     ...(options.keepAliveMs !== undefined && { keepAliveMs: options.keepAliveMs }),
+    ...(options.metrics !== undefined && { metrics: options.metrics }),
     upstream: options.producerUpstream === null ? undefined : { ...upstream, ...options.producerUpstream },
   });
   const workers: O3Worker[] = [];
@@ -111,6 +115,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
         concurrency: options.concurrency ?? 100,
         upstream,
         webhooksOut: options.webhooksOut,
+        ...(options.metrics !== undefined && { metrics: options.metrics }),
       });
       workers.push(worker);
       return worker;

@@ -80,6 +80,7 @@ describe('a changed file', () => {
     write({ models: { o3: { maxAttempts: 0 } }, tenants: { alice: { maxInFlight: 20, wieght: 2 } } });
     await looks(5);
     expect(live.isRefused).toBe(true);
+    expect(live.troubles()).toEqual([expect.stringContaining('is refused')]);
     expect(live.config.tenants['alice']?.maxInFlight).toBe(10);
     expect(lines).toEqual([
       expect.objectContaining({
@@ -90,6 +91,7 @@ describe('a changed file', () => {
     write(withTenants({ alice: { maxInFlight: 10 } }));
     await looks(2);
     expect(live.isRefused).toBe(false);
+    expect(live.troubles()).toEqual([]);
     expect(lines.slice(1)).toEqual([
       expect.objectContaining({ msg: 'the configuration was read again and has not changed' }),
     ]);
@@ -205,6 +207,24 @@ it('a signal reads the files at once, and the log says so even if nothing has ch
     'the configuration has changed',
     'the configuration was read again and has not changed',
   ]);
+});
+
+it('a change that is taken over is told to those that listen, and nothing else is', async () => {
+  await start(withTenants({}));
+  let told = 0;
+  watch.onChange(() => {
+    told += 1;
+  });
+  const { keys, tenants } = live.config;
+  write(withTenants({ alice: {} }));
+  await looks(3);
+  expect(told).toBe(1);
+  expect(live.config.keys).toBe(keys);
+  expect(live.config.tenants).not.toBe(tenants);
+  write('{');
+  await looks(3);
+  watch.reload();
+  expect(told).toBe(1);
 });
 
 it('a file that appears at the default path counts from then on', async () => {
