@@ -3,7 +3,6 @@ import type { BulkOutcome } from '../job/job-queue.ts';
 import { notFound } from '../job-store/find.ts';
 import { claimIdempotencyKeys } from '../lua/enqueue/enqueue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
-import { claimKey } from '../redis/keys.ts';
 import type { SendSpan } from '../tracing/send.ts';
 import type { JobKey } from './idempotency.ts';
 import { viewOfNewJob, type WrittenJob } from './new-job.ts';
@@ -125,6 +124,15 @@ async function claim(access: QueueAccess, requested: readonly RequestedJob[]): P
   })) as number[];
   for (const [i, job] of keyed.entries()) if (granted[i] !== 1) allowed.delete(job);
   return allowed;
+}
+
+/**
+ * claimKey names a string that holds a model: the model into which the job of an idempotency key is being
+ * put, in a Redis Cluster. The key exists only while the job is being enqueued. The claims of all models are
+ * in one slot, because the models must agree on a claim.
+ */
+function claimKey(prefix: string, id: string): string {
+  return `${prefix}:claim:{idempotency}:${id}`;
 }
 
 /**

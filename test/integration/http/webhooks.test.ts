@@ -4,7 +4,7 @@ import { startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator } from '../../../simulator/simulator.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
-import { webhookKeysOf } from '../../../src/redis/keys.ts';
+import { webhookKeysOf } from '../../../src/webhooks/openai-events.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, expectProblem } from '../../support/http/http-calls.ts';
 import { createCliProcesses } from '../../support/process/cli-process.ts';
