@@ -181,6 +181,9 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         most,
         maxWindowed: limits.maxInFlightWindowed ?? MOST_WINDOWED,
         windows: windowsArgument(needs),
+        runningLeaseMs: RUNNING_LEASE_MS,
+        // A worker that lives renews each lease four times as often.
+        abandonedMs: LEASE_MS,
       };
       const rest = needs.flatMap(reserveFields);
       return reserveReplyFrom(await quotaReserve.run(redis, { keys, args, rest }));
