@@ -63,6 +63,8 @@ export interface AppOptions {
   keepAliveMs?: number;
   /** Where the calls of `/v1` go that cannot be jobs. Default: they are refused. */
   upstream?: UpstreamAddress;
+  /** Says in sentences for `/readyz` what is wrong with the process itself. Default: nothing. */
+  troubles?: () => string[];
   metrics: Pick<ProducerMetrics, 'text' | 'contentType' | 'streamOpened'>;
   logger: Logger;
 }
@@ -92,11 +94,12 @@ export function routesOf({
   upstream,
   basePath = '',
   eventTokens,
+  troubles = () => [],
   metrics,
   logger,
 }: RoutesOptions): Route[] {
   const routes = [
-    ...healthRoutes(queue, draining),
+    ...healthRoutes(queue, draining, troubles),
     // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...actionRoutes(),

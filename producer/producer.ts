@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
-import { ADMIN, type ApiKey } from '../src/config/api-keys.ts';
+import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
 import type { UpstreamAddress } from '../src/config/upstream-address.ts';
 import type { ProcessMetrics } from '../src/metrics/process-metrics.ts';
@@ -11,7 +11,7 @@ import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import type { Ack } from '../src/redis/ack/level.ts';
 import { createWeakAckLog } from '../src/redis/ack/weak-ack-log.ts';
-import { assertKeysOrLoopback } from './access/access.ts';
+import { assertKeysOrLoopback, warnOfKeys } from './access/access.ts';
 import { type AppSettings, createApp } from './app.ts';
 import { listen } from './http/listening.ts';
 import { createProducerMetrics } from './metrics/producer-metrics.ts';
@@ -44,6 +44,8 @@ export interface ProducerOptions {
   keepAliveMs?: number;
   /** See AppOptions. */
   upstream?: UpstreamAddress | undefined;
+  /** See AppOptions. */
+  troubles?: () => string[];
   /** The metrics of the process, to which the producer adds its own. Default: the producer's alone. */
   metrics?: ProcessMetrics;
   logger: Logger;
@@ -64,17 +66,7 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
   const { host, port, settings, logger } = options;
   const { keys = [], tenants } = settings;
   assertKeysOrLoopback({ keys, host });
-  if (keys.length === 0)
-    logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
-  const keyless = Object.keys(tenants).filter((name) => !keys.some((key) => key.name === name));
-  if (keys.length > 0 && !keys.some(({ name }) => name === ADMIN)) {
-    logger.warn(
-      'O3Q_KEYS has no key named admin: no key sees all jobs, uses the board or resumes a paused model. Add one: ' +
-        'admin:$(openssl rand -hex 32)',
-    );
-  }
-  if (keys.length > 0 && keyless.length > 0)
-    logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
+  warnOfKeys({ keys, tenants }, logger);
   // The address comes first: a producer that cannot listen should not connect to Redis.
   const server = createHttpServer();
   await listen(server, host, port);
@@ -99,6 +91,7 @@ function producerOn(
     headersMs,
     keepAliveMs,
     upstream,
+    troubles,
     metrics: shared,
     logger,
   }: ProducerOptions,
@@ -138,6 +131,7 @@ function producerOn(
     ...(headersMs !== undefined && { headersMs }),
     ...(keepAliveMs !== undefined && { keepAliveMs }),
     ...(upstream !== undefined && { upstream }),
+    ...(troubles !== undefined && { troubles }),
     metrics,
     logger,
   });

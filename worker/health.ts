@@ -17,13 +17,15 @@ export interface WorkerHealth extends Stoppable {
 /**
  * startWorkerHealth serves `/livez`, `/readyz` and `/metrics`. `/livez` answers 200 while the process runs.
  * `/readyz` answers 200 while the worker takes jobs: it is not shutting down, and Redis takes writes. It says
- * `degraded` while the jobs of some model are not answered.
+ * `degraded` while the jobs of some model are not answered, or the process has troubles of its own.
  * @param worker returns undefined until the worker has been made. The port is opened before that.
+ * @param ownTroubles says in sentences what is wrong with the process. Default: nothing.
  */
 export async function startWorkerHealth(
   worker: () => Pick<O3Worker, 'redisTrouble' | 'troubles' | 'metrics'> | undefined,
   host: string,
   port: number,
+  ownTroubles: () => string[] = () => [],
 ): Promise<WorkerHealth> {
   let draining = false;
   const sendReady = async (response: ServerResponse): Promise<void> => {
@@ -32,7 +34,7 @@ export async function startWorkerHealth(
     if (running === undefined) return sendWord(response, 503, 'no Redis');
     const trouble = await running.redisTrouble();
     if (trouble !== undefined) return sendWord(response, 503, 'no Redis', { reasons: [trouble] });
-    const reasons = await running.troubles();
+    const reasons = [...ownTroubles(), ...(await running.troubles())];
     if (reasons.length === 0) sendWord(response, 200, 'ok');
     else sendWord(response, 200, 'degraded', { reasons });
   };

@@ -1,8 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { isFinished } from '../../src/job/job.ts';
 import type { Ack } from '../../src/redis/ack/level.ts';
 import { readLedger } from '../evidence/ledger.ts';
+import { placesOf } from '../evidence/places.ts';
 import { joined, type Report, seconds } from '../evidence/report.ts';
 import type { Stage } from '../fleet/stage.ts';
 import { becomes } from '../fleet/timing.ts';
@@ -48,6 +51,7 @@ export const FULL_FAILOVER: FailoverSize = {
 
 const WORKERS = 2;
 const ENDED_LIMIT_MS = 90_000;
+const FLEET_MODELS = [BACKGROUND, FOREGROUND];
 const CONFIG = {
   defaultModel: BACKGROUND,
   models: {
@@ -96,10 +100,22 @@ async function failover(
     await steady.stop();
   }
   progress(`${variant.name}: waiting for the answers of ${history.jobs.size} jobs`);
-  await becomes(() => haveEnded(world), ENDED_LIMIT_MS, signal, 500);
+  if (!(await becomes(() => haveEnded(world), ENDED_LIMIT_MS, signal, 500))) await notePlaces(world);
   const evidence = await world.evidence();
   const { responses } = await readLedger(fleet.upstreamUrl);
   return findingsOf({ variant, ack: size.ack, strike, asked: steady.asked, evidence, responses });
+}
+
+/** Writes into the folder of the logs where in Redis the jobs stand that have not ended. */
+async function notePlaces({ fleet, history, say }: World): Promise<void> {
+  const open = [...history.jobs.values()].filter(({ ends }) => ends.length === 0);
+  const ids = open.flatMap(({ id }) => FLEET_MODELS.map((model) => `${model}:${id}`));
+  const path = join(fleet.folder, 'open-jobs.json');
+  const places = [...(await placesOf(fleet.redis.url, ids))].filter(
+    ([, found]) => Object.keys(found).length > 0,
+  );
+  await writeFile(path, JSON.stringify({ now: Date.now(), places: Object.fromEntries(places) }, null, 2));
+  say(`Jobs have not ended. Their places in Redis: ${path}`);
 }
 
 /** Returns whether each accepted job has ended, or is gone because Redis lost it. */

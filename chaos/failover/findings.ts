@@ -55,19 +55,26 @@ interface Excuses {
   /** Whether only the old master knew this job. */
   isLostJob(job: JobEvidence): boolean;
   /**
-   * Whether only the old master may have had the answer of this foreground job, so that the job is bought
-   * again.
+   * Whether only the old master may have had the answer of this job, so that the job is bought again. In the
+   * background that is so only if the response was bought and has ended between the cut and the kill: then the
+   * new master knows nothing of it, and no worker holds it any more.
    */
   isLostAnswer(name: string): boolean;
 }
+
+/** How long after its purchase the id of a response may be stored, in milliseconds. */
+const STORED_MS = 1000;
 
 function excusesFor({ ack, asked, responses, strike: { unreplicated } }: Seen): Excuses {
   if (unreplicated === undefined) return { isLostJob: () => false, isLostAnswer: () => false };
   const { from, to } = unreplicated;
   const of = new Map(asked.map((one) => [one.name, one]));
-  const boughtBefore = new Set(
-    responses.filter(({ created_at }) => created_at < to).map(({ question }) => jobNameIn(question)),
+  const boughtBefore = responses.filter(({ created_at }) => created_at < to);
+  const endedBefore = boughtBefore.filter(
+    ({ created_at, ended_at }) => created_at > from - STORED_MS && ended_at !== null && ended_at < to,
   );
+  const namesOf = (some: typeof responses) => new Set(some.map(({ question }) => jobNameIn(question)));
+  const [inForeground, inBackground] = [namesOf(boughtBefore), namesOf(endedBefore)];
   return {
     isLostJob({ history, last }) {
       const { acceptedAt = 0, answers = [] } = of.get(history.name) ?? {};
@@ -75,7 +82,7 @@ function excusesFor({ ack, asked, responses, strike: { unreplicated } }: Seen): 
       const isUnconfirmed = ack !== 'memory' && answers.at(-1)?.ack === 'memory';
       return last === undefined && acceptedAt >= from && (acceptedAt <= to || isUnconfirmed);
     },
-    isLostAnswer: (name) => of.get(name)?.model === FOREGROUND && boughtBefore.has(name),
+    isLostAnswer: (name) => (of.get(name)?.model === FOREGROUND ? inForeground : inBackground).has(name),
   };
 }
 

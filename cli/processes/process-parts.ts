@@ -1,3 +1,4 @@
+import { warnOfKeys } from '../../producer/access/access.ts';
 import { startProducer } from '../../producer/producer.ts';
 import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
@@ -23,6 +24,10 @@ const WINDOW_SCALE = 3600;
 export interface ProcessContext {
   /** It may change while the process runs: keep this object, and read a field when it is needed. */
   config: Config;
+  /** Calls a function after each change of the configuration. */
+  onChange: (listener: () => void) => void;
+  /** Says in sentences for `/readyz` what is wrong with the process itself. */
+  troubles: () => string[];
   /** The metrics of the process: where a producer and a worker run together, both tell those of both. */
   metrics: ProcessMetrics;
   logger: Logger;
@@ -79,11 +84,15 @@ export function hasUpstream({ openai }: Config): boolean {
   return openai.apiKey !== undefined || openai.baseUrl !== undefined;
 }
 
-/** configuredUpstream returns the upstream of the configuration. */
-export function configuredUpstream({
-  openai: { apiKey, baseUrl, proxy, webhookSecret },
-}: Config): WorkerOptions['upstream'] {
-  return { apiKey, baseUrl, proxy, webhooks: webhookSecret !== undefined };
+/** configuredUpstream returns the upstream of the configuration. Its key is read anew whenever it is asked for. */
+export function configuredUpstream(config: Config): WorkerOptions['upstream'] {
+  const { baseUrl, proxy, webhookSecret } = config.openai;
+  return {
+    get apiKey() {
+      return config.openai.apiKey;
+    },
+    ...{ baseUrl, proxy, webhooks: webhookSecret !== undefined },
+  };
 }
 
 /**
@@ -105,7 +114,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, metrics, logger, keep }: ProcessContext,
+  { config, onChange, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -113,7 +122,7 @@ export async function launchWorker(
   if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
-  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
+  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort, troubles));
   const launched = keep(
     startWorker({
       settings: config,
@@ -130,6 +139,13 @@ export async function launchWorker(
   // The start waits for the first heartbeat. Otherwise someone who looks at the instance at once could find
   // that no worker is running.
   await launched.alive;
+  let usedKey = config.openai.apiKey;
+  onChange(() => {
+    const { apiKey } = config.openai;
+    if (apiKey === undefined || apiKey === usedKey) return;
+    usedKey = apiKey;
+    launched.useKey(apiKey);
+  });
   worker = launched;
 }
 
@@ -151,7 +167,7 @@ function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
  * @param upstream where the calls go that cannot be jobs; undefined: the producer refuses them.
  */
 export async function launchProducer(
-  { config, metrics, logger, keep }: ProcessContext,
+  { config, onChange, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: UpstreamAddress | undefined,
 ): Promise<string> {
@@ -166,8 +182,16 @@ export async function launchProducer(
     webhookSecret: openai.webhookSecret,
     webhooksOut: config.signingSecret !== undefined,
     upstream,
+    troubles,
     metrics,
     logger: logger.child({ part: 'producer' }),
+  });
+  let { keys, tenants } = config;
+  onChange(() => {
+    // What has not changed is the same object.
+    if (config.keys === keys && config.tenants === tenants) return;
+    ({ keys, tenants } = config);
+    warnOfKeys(config, logger);
   });
   return keep(producer).url;
 }

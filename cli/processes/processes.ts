@@ -107,10 +107,11 @@ async function run(
   start: (processContext: ProcessContext) => Promise<void>,
 ): Promise<void> {
   const live = createLiveConfig();
-  const { config } = live;
+  const { config, troubles } = live;
   const logger = loggerOf(live, context);
   const watch = watchConfig(live, logger);
-  const metrics = createProcessMetrics({ ofNode: true });
+  const { onChange } = watch;
+  const metrics = createProcessMetrics({ ofNode: true, isConfigRefused: () => live.isRefused });
   let died: (error: Error) => void = () => {};
   const deadPart = new Promise<never>((_resolve, reject) => {
     died = reject;
@@ -120,7 +121,7 @@ async function run(
     shutdownMs: config.shutdownMs,
     logger,
     // What the parts do all the time belongs to no trace.
-    start: (keep) => outsideTraces(() => start({ config, metrics, logger, keep, died })),
+    start: (keep) => outsideTraces(() => start({ config, onChange, troubles, metrics, logger, keep, died })),
     died: deadPart,
   });
   watch.stop();

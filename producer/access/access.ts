@@ -1,4 +1,5 @@
 import { type RequestHandler, Router } from 'express';
+import { ADMIN } from '../../src/config/api-keys.ts';
 import type { Config } from '../../src/config/environment.ts';
 import { SetupError } from '../../src/errors/setup-error.ts';
 import type { Caller } from '../../src/job/tenant.ts';
@@ -95,6 +96,22 @@ export function assertKeysOrLoopback({ keys, host }: Pick<Config, 'keys' | 'host
     `Without keys everyone who can reach HOST=${host} could spend your money and read every answer: set ` +
       'O3Q_KEYS, for example O3Q_KEYS=admin:$(openssl rand -hex 32), or set HOST=127.0.0.1',
   );
+}
+
+/** warnOfKeys logs what is missing among the keys: all of them, the one of admin, or those of tenants with settings. */
+export function warnOfKeys({ keys, tenants }: Pick<Config, 'keys' | 'tenants'>, logger: Logger): void {
+  if (keys.length === 0) {
+    logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
+    return;
+  }
+  if (!keys.some(({ name }) => name === ADMIN)) {
+    logger.warn(
+      'O3Q_KEYS has no key named admin: no key sees all jobs, uses the board or resumes a paused model. Add one: ' +
+        'admin:$(openssl rand -hex 32)',
+    );
+  }
+  const keyless = Object.keys(tenants).filter((name) => !keys.some((key) => key.name === name));
+  if (keyless.length > 0) logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
 }
 
 /**

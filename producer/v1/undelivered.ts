@@ -4,7 +4,6 @@ import { canonicalJson } from '../../src/job/exact-json.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import { endUndelivered, openUndelivered } from '../../src/lua/enqueue/undelivered.ts';
 import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
-import { producerHeartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
 import { outsideTraces } from '../../src/tracing/span-context.ts';
 import { throughOutages } from './retry-through-outage.ts';
 
@@ -204,4 +203,31 @@ function createHeart(producer: string): Heart {
       return stop;
     },
   };
+}
+
+/**
+ * UndeliveredKeys name what producers store about the calls that sent one request and whose answers are not
+ * delivered yet. Each request has a slot of its own.
+ */
+interface UndeliveredKeys {
+  /** left is a sorted set of the keys of calls whose connection broke, by the time (ms) of the first call. */
+  readonly left: string;
+  /** producers is the set of the producers that have a set under `openPrefix`. */
+  readonly producers: string;
+  /** openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms). */
+  readonly openPrefix: string;
+}
+
+/** undeliveredKeysOf names the keys of one request; `request` is a hash of the tenant and the request. */
+function undeliveredKeysOf(prefix: string, request: string): UndeliveredKeys {
+  const name = `${prefix}:undelivered:{${request}}`;
+  return { left: `${name}:left`, producers: `${name}:producers`, openPrefix: `${name}:open:` };
+}
+
+/**
+ * producerHeartbeatKey names an empty string that a producer renews. Its remaining time to live shows how
+ * long ago the producer last renewed it.
+ */
+function producerHeartbeatKey(prefix: string, producer: string): string {
+  return `${prefix}:producer:${producer}`;
 }

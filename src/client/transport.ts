@@ -227,11 +227,22 @@ function causeOf(error: unknown): Error | undefined {
 }
 
 function unreachable(url: string, error: unknown): O3ClientError {
+  const remedy = isUnknownAuthority(error)
+    ? "put its authority's certificate into a file, and the path of that file into NODE_EXTRA_CA_CERTS"
+    : 'start one with `npm start` or set O3Q_URL';
   return new O3ClientError(
     'instance_unreachable',
-    `No o3-queue answers at ${url} (${reasonOf(error)}): start one with \`npm start\` or set O3Q_URL`,
+    `No o3-queue answers at ${url} (${reasonOf(error)}): ${remedy}`,
     { cause: error },
   );
+}
+
+/** Codes of OpenSSL for a certificate whose authority this machine does not know, such as a company's own. */
+const UNKNOWN_AUTHORITY = /^(DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+
+function isUnknownAuthority(error: unknown): boolean {
+  const cause = causeOf(error);
+  return cause !== undefined && 'code' in cause && UNKNOWN_AUTHORITY.test(String(cause.code));
 }
 
 function answerLost(url: string, error: unknown): O3ClientError {

@@ -1,26 +1,12 @@
-import { Cluster } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
-import { DISPATCHER_LOOKS_EVERY_MS } from '../fair-queue/fair-queue.ts';
 import type { BulkOutcome } from '../job/job-queue.ts';
-import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
-import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
-import {
-  limitRefusal,
-  readTenantUse,
-  type StorageLimits,
-  storageLimitsOf,
-  type TenantUse,
-} from '../job-store/tenant-limits.ts';
-import { claimIdempotencyKeys, type StoreAnswer, storeJobsScript } from '../lua/enqueue/enqueue.ts';
-import { LARGE_BYTES } from '../model-queue/large-connection.ts';
-import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { claimIdempotencyKeys } from '../lua/enqueue/enqueue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
-import type { RedisClient } from '../redis/connection.ts';
-import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { SendSpan } from '../tracing/send.ts';
 import type { JobKey } from './idempotency.ts';
-import { fieldsOf, viewOfNewJob, type WrittenJob } from './new-job.ts';
+import { viewOfNewJob, type WrittenJob } from './new-job.ts';
+import { needsClaims, type StoredJob, storedJob, storeInQueues } from './queue-storage.ts';
 
 /** EnqueueOutcome is the outcome of one request. */
 export type EnqueueOutcome = BulkOutcome<QueueError>;
@@ -42,10 +28,6 @@ export interface RequestedJob {
 const CLAIM_MS = 10_000;
 /** How many times a request is tried in all, when the job that it found is deleted meanwhile. */
 const MOST_TRIES = 3;
-/** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
-const AT_ONCE = 100;
-const NOTHING: TenantUse = { waiting: 0, bytes: 0 };
-
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
  * job with a key is computed from the key. So of twenty simultaneous calls only one stores the job, and the
@@ -91,13 +73,6 @@ export async function storeJobs(
   );
 }
 
-interface StoredJob {
-  queue: ModelQueue;
-  /**
-   * The mark of the call that stored the job; undefined: another BullMQ client stored the job, without a key.
-   */
-  mark: StoredOptions['idempotency'];
-}
 type StoredEntry = readonly [id: string, job: StoredJob];
 
 /**
@@ -134,13 +109,6 @@ function reused(why: string): QueueError {
 }
 
 /**
- * needsClaims says whether the models are in different slots, so that no script can look into all of them.
- */
-function needsClaims({ redis, queues }: QueueAccess): boolean {
-  return redis instanceof Cluster && queues.size > 1;
-}
-
-/**
  * Claims keys for the models of their jobs. Without a claim two calls with the same key could store a job in
  * two models of a Redis Cluster at once, and the request would be bought twice.
  * @returns the jobs that may be stored.
@@ -156,6 +124,15 @@ async function claim(access: QueueAccess, requested: readonly RequestedJob[]): P
   })) as number[];
   for (const [i, job] of keyed.entries()) if (granted[i] !== 1) allowed.delete(job);
   return allowed;
+}
+
+/**
+ * claimKey names a string that holds a model: the model into which the job of an idempotency key is being
+ * put, in a Redis Cluster. The key exists only while the job is being enqueued. The claims of all models are
+ * in one slot, because the models must agree on a claim.
+ */
+function claimKey(prefix: string, id: string): string {
+  return `${prefix}:claim:{idempotency}:${id}`;
 }
 
 /**
@@ -190,108 +167,4 @@ async function findStored(
     });
   });
   return new Map((await Promise.all(lookups)).flat());
-}
-
-function storedJob(queue: ModelQueue, options: string): StoredJob {
-  return { queue, mark: optionsFrom(JSON.parse(options)).idempotency };
-}
-
-/** NotStored is a job that was not stored: it existed already (`stored`), or it is refused (`error`). */
-type NotStored =
-  | { job: WrittenJob; stored: StoredJob; error?: undefined }
-  | { job: WrittenJob; error: QueueError };
-
-async function storeInQueues(access: QueueAccess, wanted: readonly WrittenJob[]): Promise<NotStored[]> {
-  const queues = [...new Set(wanted.map(({ queue }) => queue))];
-  const answers = queues.map(async (queue) => {
-    const mine = wanted.filter((job) => job.queue === queue);
-    const tenant = tenantOf(mine[0]);
-    const limits = await storageLimitsOf(access.models, tenant, access.memory);
-    const elsewhere = limits === undefined ? NOTHING : await useElsewhere(access, queue, tenant);
-    const notStored: NotStored[] = [];
-    // One after the other: between two of them Redis serves the calls of others.
-    for (const chunk of chunksOf(mine))
-      notStored.push(...(await storeChunk(access, queue, chunk, limits, elsewhere)));
-    return notStored;
-  });
-  return (await Promise.all(answers)).flat();
-}
-
-/** Splits jobs into the parts that one script each stores. A job of `LARGE_BYTES` has a script of its own. */
-function chunksOf(jobs: readonly WrittenJob[]): WrittenJob[][] {
-  const chunks: WrittenJob[][] = [];
-  let characters = 0;
-  for (const job of jobs) {
-    const { length } = job.json;
-    const chunk = chunks.at(-1);
-    characters += length;
-    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= LARGE_BYTES) chunk.push(job);
-    else {
-      chunks.push([job]);
-      characters = length;
-    }
-  }
-  return chunks;
-}
-
-function tenantOf(job: WrittenJob | undefined): string {
-  return job?.options.group?.id ?? NO_TENANT;
-}
-
-/**
- * Reads what a tenant with a limit has stored in the other models of a Redis Cluster. Elsewhere the script
- * itself reads it.
- */
-async function useElsewhere(access: QueueAccess, queue: ModelQueue, tenant: string): Promise<TenantUse> {
-  if (!needsClaims(access)) return NOTHING;
-  const others = [...access.queues.values()].filter((other) => other !== queue);
-  return readTenantUse(access.redis, others, tenant);
-}
-
-async function storeChunk(
-  access: QueueAccess,
-  queue: ModelQueue,
-  jobs: readonly WrittenJob[],
-  limits: StorageLimits | undefined,
-  elsewhere: TenantUse,
-): Promise<NotStored[]> {
-  const { redis, queues } = access;
-  const { keys } = queue;
-  const tenant = tenantOf(jobs[0]);
-  const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
-  // A job that is due later needs no signal: until then each dispatcher looks by itself.
-  const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
-  const call = {
-    keys: jobScriptKeys(keys, '', tenant),
-    args: {
-      tenant,
-      lookIn: JSON.stringify([queue, ...others].map((each) => [each.model, each.keys.job('')])),
-      jobPrefix: keys.job(''),
-      runPrefix: keys.run(''),
-      responsePrefix: keys.response(''),
-      eventLogPrefix: keys.eventLog(''),
-      wakeChannel: wakes ? keys.fairQueue('wake') : '',
-      mostWaiting: limits?.maxWaiting ?? '',
-      mostBytes: limits?.maxBytes ?? '',
-      useElsewhere: JSON.stringify(
-        others.map((other) => [other.keys.tenantLive(tenant), other.keys.tenantStored(tenant)]),
-      ),
-      waitingElsewhere: elsewhere.waiting,
-      bytesElsewhere: elsewhere.bytes,
-    },
-    rest: jobs.flatMap(fieldsOf),
-  };
-  const run = (client: RedisClient) => storeJobsScript.run(client, call);
-  const isLarge = (jobs[0]?.json.length ?? 0) >= LARGE_BYTES;
-  const answers = (await (isLarge ? access.large.use(run) : run(redis))) as StoreAnswer[];
-  return answers.flatMap((answer, i): NotStored[] => {
-    const job = jobs[i];
-    if (job === undefined || answer[0] === 'new') return [];
-    if (answer[0] === 'refused') {
-      if (limits === undefined) throw new Error('expected a refusal only for a tenant with limits');
-      return [{ job, error: limitRefusal(tenant, limits, answer[1], answer[2]) }];
-    }
-    const at = queues.get(answer[1]);
-    return at === undefined ? [] : [{ job, stored: storedJob(at, answer[2]) }];
-  });
 }

@@ -1,6 +1,9 @@
+import { parked } from '../fair-queue/parked.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
+import { fairQueueLibrary } from './fair-queue-library.ts';
 import { runState } from './job-state.ts';
+import { clock } from './quota/clock.ts';
 import { lateResponse, usageBooking } from './usage.ts';
 import { runOwner } from './workers/locks.ts';
 
@@ -69,12 +72,16 @@ local function isKnownResponse()
   return false
 end
 
+-- Returns whether the record has neither a purchase nor an end.
+local function hasNoPurchase()
+  local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
+  return not (known[1] or known[2] or known[3])
+end
+
 -- Returns whether the record has lost the purchase and has no later one, so that the purchase may be stored
 -- again.
 local function isForgotten()
-  local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
-  if known[1] or known[2] or known[3] or responseId == '' then return false end
-  return redis.call('EXISTS', job) == 1 and not isKnownResponse()
+  return responseId ~= '' and hasNoPurchase() and redis.call('EXISTS', job) == 1 and not isKnownResponse()
 end
 
 -- Counts the purchase as uncertain if the record has lost it. Another create was sent since, but a record
@@ -137,17 +144,25 @@ return 'ok'
  * background stays with the other worker, which adopts it; if the record has lost the response's id, the
  * script writes the id again for that worker.
  *
+ * A failover to a replica that has not heard of the start leaves the job parked, and no worker has it. Then
+ * the script takes the job out of the fair queue, so that it is not bought a second time: for this worker, or
+ * for any worker that adopts its response in the background.
+ *
  * `isAdoptable` is '1' for a response in the background. `fields` are the fields of the response: field,
  * value, … Returns 1 when the worker has the job and its lock again, else 0.
  */
 export const claimPurchase = defineScript({
   name: 'purchase.claim',
-  keys: ['lock', 'active', 'wait', 'stalled'],
+  keys: ['lock', 'active', 'wait', 'stalled', 'marker', 'events'],
   args: ['id', 'lockToken', 'lockMs', 'isAdoptable'],
   rest: 'fields',
-  uses: [runState, forgottenPurchase],
+  uses: [clock, runState, forgottenPurchase, fairQueueLibrary, parked],
   lua: /* lua */ `
-if isForgotten() then storeResponse(fields) end
+if isForgotten() then storeResponse(fields)
+elseif responseId == '' and isParked(id) and hasNoPurchase() then
+  redis.call('HSET', run,
+    'purchase_mark', fencingToken, 'purchase_mark_at', text(now), 'purchase_mark_sender', lockToken)
+end
 local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
 local markedToken, storedId, status = unpack(known)
 if status then return 0 end
@@ -155,10 +170,22 @@ if markedToken ~= fencingToken and storedId ~= responseId then
   countIfForgotten()
   return 0
 end
-if isAdoptable == '1' then return 0 end
+local wasParked = unpark(id)
+if wasParked then
+  dequeue(tenant, id)
+  redis.call('HSET', job, 'delay', 0)
+end
+if isAdoptable == '1' then
+  if wasParked then
+    redis.call('LPUSH', wait, id)
+    redis.call('ZADD', marker, 0, '0')
+    redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
+  end
+  return 0
+end
 if not redis.call('LPOS', active, id) then
   -- The job was recovered, or its start forgotten, and no worker has taken it yet.
-  if redis.call('LREM', wait, 1, id) == 0 then return 0 end
+  if not wasParked and redis.call('LREM', wait, 1, id) == 0 then return 0 end
   redis.call('LPUSH', active, id)
 end
 redis.call('SET', lock, lockToken, 'PX', lockMs)

@@ -49,8 +49,16 @@ const MISNAMED = [
  *
  * @param options.ofNode whether the metrics of Node's process are added: memory, CPU, event loop, open files. They
  * are the same for everything in the process. Default false.
+ * @param options.isConfigRefused whether a file on disk is refused, so that older settings are in force. Default:
+ * the settings are not those of a file.
  */
-export function createProcessMetrics({ ofNode = false }: { ofNode?: boolean } = {}): ProcessMetrics {
+export function createProcessMetrics({
+  ofNode = false,
+  isConfigRefused = () => false,
+}: {
+  ofNode?: boolean;
+  isConfigRefused?: () => boolean;
+} = {}): ProcessMetrics {
   const registry = new Registry();
   const registers = [registry];
   if (ofNode) {
@@ -63,6 +71,14 @@ export function createProcessMetrics({ ofNode = false }: { ofNode?: boolean } = 
     labelNames: ['version'],
     registers,
   }).set({ version: ownVersion() }, 1);
+  new Gauge({
+    name: 'o3q_config_refused',
+    help: '1 while a changed configuration is refused, so that the settings before it stay in force',
+    registers,
+    collect() {
+      this.set(isConfigRefused() ? 1 : 0);
+    },
+  });
   const jobs = new Counter({
     name: 'o3q_jobs_total',
     help: 'Jobs that ended, by status, and by code if they failed; counted once, by the process that ended them',

@@ -9,10 +9,9 @@ import { type Scaling, scalingFrom } from '../models/scaling.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { Ack } from '../redis/ack/level.ts';
-import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
 import { createWriteProbe, type WriteProbe } from '../redis/write-probe.ts';
 import type { DeliveryQueue } from '../webhooks/deliveries.ts';
-import { receiveWebhook } from '../webhooks/openai-events.ts';
+import { receiveWebhook, type WebhookKeys, webhookKeysOf } from '../webhooks/openai-events.ts';
 import { createQueueCore, type QueueCore } from './queue-core.ts';
 import { TenantQueue } from './tenant-queue.ts';
 

@@ -1,7 +1,22 @@
 import { rememberOpenAiEvent } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import type { WebhookKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
+
+/**
+ * WebhookKeys name what producers store about OpenAI's webhooks for the workers of all models. They have a
+ * slot of their own.
+ */
+export interface WebhookKeys {
+  /** ended is a sorted set of `<webhook id> <response id>` by arrival time. It covers the last hour. */
+  readonly ended: string;
+  /** channel announces that a response has ended; the message is the response's id. */
+  readonly channel: string;
+}
+
+/** webhookKeysOf names the keys under `prefix` (`O3Q_PREFIX`). */
+export function webhookKeysOf(prefix: string): WebhookKeys {
+  return { ended: `${prefix}:{webhooks}:ended`, channel: `${prefix}:{webhooks}` };
+}
 
 /**
  * How long an event is kept, in milliseconds. A worker reads the events of the last minute to find a response

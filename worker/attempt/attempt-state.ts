@@ -1,23 +1,21 @@
 import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
-import { type Failure, TerminalError } from '../../src/errors/failure.ts';
+import { TerminalError } from '../../src/errors/failure.ts';
 import { QueueError } from '../../src/errors/problem.ts';
 import type { CompletionWindow } from '../../src/job/completion-window.ts';
 import { upstreamHeadersIn } from '../../src/job/fields/upstream-headers.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import type { Spent } from '../../src/run/spent.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { AttemptTrace } from '../../src/tracing/attempt-trace.ts';
 import type { PriceList } from '../../src/usage/price.ts';
-import { usdFrom } from '../../src/usage/usd.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { hasEnded } from '../upstream/running-response.ts';
 import type { AttemptWindow } from '../windows/window.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
-import { estimateOf, estimateOfCreate, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
+import type { Purchase, PurchaseEvent } from './purchase/purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
 export interface AttemptServices {
@@ -225,43 +223,6 @@ export async function stopLate(attempt: Attempt): Promise<UpstreamResponse | nul
   const response = await stopPurchase(attempt);
   if (response === null || !hasEnded(response)) attempt.stopping = undefined;
   return response;
-}
-
-/** spentByNow stops the response if it still runs, and returns what the attempt has spent. */
-export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
-  const response = attempt.ended ?? (await stopPurchase(attempt));
-  return response === null ? spentUnseen(attempt) : spentAt(response, attempt);
-}
-
-/** spentAt returns what an ended response of the attempt has cost. */
-export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
-  const spent = spentOn(response, attempt, estimateOf(attempt, response));
-  attempt.trace.sawEnd(response, attempt.upstream.isSimulated() ? 0 : usdFrom(spent.cost?.nano));
-  return spent;
-}
-
-/**
- * spentUnseen estimates the cost of a purchase when this worker did not see the end of the response.
- * @param failure why this worker did not see the end. When the failure has the upstream's words, the response
- * has failed at the upstream.
- */
-export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
-  const response = attempt.purchase?.running.response;
-  if (response === undefined) return null;
-  const { id } = response;
-  const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
-  return { responseId: id, usage: null, cost: null, estimate };
-}
-
-/**
- * spentUncertain estimates what a create has cost whose outcome is unknown: what was reserved for it. The
- * estimate stays, because the response has no id by which it could be looked up.
- *
- * @returns null when no such create was sent, or when the simulator answers.
- */
-export function spentUncertain(attempt: Attempt): Spent | null {
-  if (!attempt.isUncertain || attempt.upstream.isSimulated()) return null;
-  return { responseId: undefined, usage: null, cost: null, estimate: estimateOfCreate(attempt) };
 }
 
 /**

@@ -11,19 +11,19 @@ import {
   type AttemptContext,
   type CheckedJob,
   checkJob,
-  spentByNow,
   startAttempt,
   stopLate,
 } from './attempt-state.ts';
-import { adoptOrBuy } from './buy.ts';
 import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
 import { outcomeOfError, putBackLate } from './failed-attempt.ts';
 import { type FollowOptions, follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
-import { beginPrepared } from './prepared-create.ts';
-import { bodyIn, bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
-import { waitForFollower } from './uncertain-purchase.ts';
+import { adoptOrBuy } from './purchase/buy.ts';
+import { beginPrepared } from './purchase/prepared-create.ts';
+import { identityOf, type Purchase, purchaseToAdopt } from './purchase/purchase.ts';
+import { bodyIn, bytesIn, estimateOf, spentByNow } from './purchase/spent.ts';
+import { waitForFollower } from './purchase/uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys

@@ -13,16 +13,10 @@ import type { Spent } from '../../src/run/spent.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
-import {
-  type Attempt,
-  spentAt,
-  spentByNow,
-  spentUncertain,
-  spentUnseen,
-  stopPurchase,
-} from './attempt-state.ts';
+import { type Attempt, stopPurchase } from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
-import { withholdPrepared } from './prepared-create.ts';
+import { withholdPrepared } from './purchase/prepared-create.ts';
+import { spentAt, spentByNow, spentUncertain, spentUnseen } from './purchase/spent.ts';
 
 /**
  * outcomeOfError turns the error that ended an attempt into the attempt's outcome, and stores it. It rethrows

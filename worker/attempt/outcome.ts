@@ -15,7 +15,7 @@ import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { Cost } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import type { UsedWindow } from '../windows/window.ts';
-import { type Pricing, spentOn } from './purchase.ts';
+import { type Pricing, spentOn } from './purchase/spent.ts';
 
 /** Outcome is how an attempt ended, as data. The model worker turns it into BullMQ's terms. */
 export type Outcome =

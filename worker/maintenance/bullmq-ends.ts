@@ -7,7 +7,7 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
-import { estimateOf, estimateOfCreate } from '../attempt/purchase.ts';
+import { estimateOf, estimateOfCreate } from '../attempt/purchase/spent.ts';
 import type { Upstream } from '../upstream/client.ts';
 
 /** Job is a job of BullMQ. */

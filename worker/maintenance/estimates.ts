@@ -3,7 +3,6 @@ import type { UpstreamHeaders } from '../../src/job/fields/upstream-headers.ts';
 import { settleEstimate, takeEstimates } from '../../src/lua/usage.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { type WebhookKeys, webhookKeysOf } from '../../src/redis/keys.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { UsageSpent } from '../../src/run/record.ts';
@@ -11,8 +10,8 @@ import { usageBookingOf } from '../../src/run/spent.ts';
 import { usageKey } from '../../src/usage/keys.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';
-import { endedSince } from '../../src/webhooks/openai-events.ts';
-import { spentOn } from '../attempt/purchase.ts';
+import { endedSince, type WebhookKeys, webhookKeysOf } from '../../src/webhooks/openai-events.ts';
+import { spentOn } from '../attempt/purchase/spent.ts';
 import type { Upstream } from '../upstream/client.ts';
 import { hasEnded } from '../upstream/running-response.ts';
 

@@ -5,7 +5,7 @@ import { CANCELLED, type JobEnd, type ProcessMetrics } from '../../src/metrics/p
 import type { UsageSpent } from '../../src/run/record.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import type { Outcome } from '../attempt/outcome.ts';
-import type { PurchaseEvent } from '../attempt/purchase.ts';
+import type { PurchaseEvent } from '../attempt/purchase/purchase.ts';
 
 /** ModelMetrics counts what one worker does with the jobs of one model. */
 export interface ModelMetrics {

@@ -2,7 +2,7 @@ import { jobPageUrl } from '../../src/job/ids/job-page.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { QuotaReport } from '../../src/quota/quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
-import type { PurchaseEvent } from '../attempt/purchase.ts';
+import type { PurchaseEvent } from '../attempt/purchase/purchase.ts';
 
 /**
  * logOutcome logs the end of an attempt. The upstream's messages may quote the question, so they are logged

@@ -1,7 +1,6 @@
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { webhookKeysOf } from '../../src/redis/keys.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import { endedSince } from '../../src/webhooks/openai-events.ts';
+import { endedSince, webhookKeysOf } from '../../src/webhooks/openai-events.ts';
 import type { Upstream } from './client.ts';
 
 /** OpenAiEvents reports which responses have ended, according to OpenAI's webhooks. */

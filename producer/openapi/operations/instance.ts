@@ -18,11 +18,15 @@ export const ready: Operation = {
   summary: 'Check whether the instance can serve',
   answers: {
     200: {
-      description: '`degraded`: it can serve, but some model does not answer right now',
+      description:
+        '`degraded`: it can serve, but some model does not answer right now, or a changed configuration is refused',
       content: {
         schema: z.strictObject({
           status: z.enum(['ok', 'degraded']),
-          reasons: z.array(z.string()).optional().describe('Which model does not answer, and why.'),
+          reasons: z
+            .array(z.string())
+            .optional()
+            .describe('What is wrong, such as which model does not answer, and why.'),
         }),
         examples: {
           degraded: {

@@ -20,6 +20,8 @@ export interface LiveConfig {
   readonly secrets: readonly string[];
   /** Whether the files have flaws, so that an older configuration is in force. */
   readonly isRefused: boolean;
+  /** Says in a sentence for `/readyz` that the files are refused, if they are. The log has their flaws. */
+  troubles(): string[];
   /** Reads the files now. */
   reload(): Reload;
   /** Returns a digest of what the files contain. */
@@ -50,6 +52,8 @@ export function createLiveConfig(variables?: NodeJS.ProcessEnv): LiveConfig {
     get isRefused() {
       return isRefused;
     },
+    troubles: () =>
+      isRefused ? ['the changed configuration is refused, the one before stays in force; see the log'] : [],
     reload() {
       try {
         // Without its file at the default path a process would run with the defaults, without any tenant's limits.

@@ -7,6 +7,8 @@ export interface ConfigWatch {
   look(): Promise<void>;
   /** Reads the files now, and says so in the log even if nothing has changed. */
   reload(): void;
+  /** Calls a function after each change that was taken over. */
+  onChange(listener: () => void): void;
   stop(): void;
 }
 
@@ -29,6 +31,7 @@ export function watchConfig(
   let found: string | undefined;
   let said = '';
   let isLooking = false;
+  const listeners: (() => void)[] = [];
 
   const readAgain = (isAsked: boolean): void => {
     const wasRefused = live.isRefused;
@@ -47,6 +50,7 @@ export function watchConfig(
       logger.warn({ changed, needsRestart }, 'the configuration has changed; a part of it needs a restart');
     else if (changed.length > 0) logger.info({ changed }, 'the configuration has changed');
     else if (isAsked || wasRefused) logger.info('the configuration was read again and has not changed');
+    if (changed.length > 0) for (const listener of listeners) listener();
   };
 
   const look = async (): Promise<void> => {
@@ -72,6 +76,7 @@ export function watchConfig(
   return {
     look,
     reload: () => readAgain(true),
+    onChange: (listener) => void listeners.push(listener),
     stop: () => clearInterval(timer),
   };
 }

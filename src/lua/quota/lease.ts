@@ -35,6 +35,30 @@ end
 });
 
 /**
+ * abandonedLeases ends leases that keep jobs of the fair queue waiting. A running response keeps its lease for
+ * `runningLeaseMs` after the last renewal, so that it counts even without a worker. A job that waits in the
+ * fair queue has no such response, and no worker holds it. If it still has such a lease, its worker lost the
+ * job by a failover and renewed the lease after that, or could not settle it while Redis was away. Such a
+ * lease ends once no worker has renewed it for `abandonedMs`.
+ */
+export const abandonedLeases = defineLibrary({
+  args: ['runningLeaseMs', 'abandonedMs'],
+  uses: [quotaReservations],
+  lua: /* lua */ `
+-- \`untilMs\` is the end of the job's lease. Returns the slots and the places within a window that have become
+-- free; nil when the lease goes on.
+local function endAbandonedLease(id, untilMs)
+  local leftMs = untilMs - now
+  if leftMs <= tonumber(abandonedMs) or leftMs >= runningLeaseMs - abandonedMs then return nil end
+  local reservation = reservationOf(id)
+  local isWindowed = reservation and windowOf(reservation.class)
+  releaseLease(id, reservation)
+  return { slots = isWindowed and 0 or 1, places = isWindowed and 1 or 0 }
+end
+`,
+});
+
+/**
  * quotaGiveBack gives reservations back. `why` is 'refused' when the upstream has refused the create
  * requests: then only the tokens are given back. It is 'withheld' when the create requests were not sent
  * although the reservations say so, and '' otherwise. `untilMs` is the end that the leases got when they were

@@ -1,5 +1,6 @@
 import { defineScript } from '../../redis/script.ts';
 import { COST_WITHOUT_LIMIT } from '../fair-queue-library.ts';
+import { abandonedLeases } from './lease.ts';
 import { quotaEstimates } from './quota.ts';
 import { ownRefusals } from './report.ts';
 import { quotaReservations } from './window.ts';
@@ -49,9 +50,9 @@ export const quotaReserve = defineScript({
   keys: ['refusals'],
   args: [
     ...['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone'],
-    ...['most', 'maxWindowed', 'windows'],
+    ...['most', 'maxWindowed', 'windows', 'runningLeaseMs', 'abandonedMs'],
   ],
-  uses: [quotaReservations, quotaEstimates, windowPlaces, ownRefusals],
+  uses: [quotaReservations, quotaEstimates, windowPlaces, ownRefusals, abandonedLeases],
   rest: 'jobs',
   lua: /* lua */ `
 local CATCH_UP, PROBE_ANSWER_MS, ADVERTISED_FOR_MS = 1.1, 60000, 86400000
@@ -235,7 +236,10 @@ while taken < count and reason == '' do
   local tokens = math.ceil(expectedInput(input) + expectedOutput(class))
   local window = windowFor[i]
   local cost = costOf(tokens, class, window)
-  if redis.call('ZSCORE', leases, id) then
+  local untilMs = redis.call('ZSCORE', leases, id)
+  local ended = untilMs and endAbandonedLease(id, untilMs)
+  if ended then inFlight, windowed, untilMs = inFlight - ended.slots, windowed - ended.places, nil end
+  if untilMs then
     answer(i, '-1', '')
     taken, tenant.tag = taken + 1, tenant.tag + cost / tenant.weight
   elseif isFull(window) then

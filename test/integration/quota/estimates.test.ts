@@ -1,12 +1,11 @@
 import { RetryableError } from '../../../src/errors/failure.ts';
-import { webhookKeysOf } from '../../../src/redis/keys.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import type { UsageSpent } from '../../../src/run/record.ts';
 import type { Spent } from '../../../src/run/spent.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
-import { receiveWebhook } from '../../../src/webhooks/openai-events.ts';
+import { receiveWebhook, webhookKeysOf } from '../../../src/webhooks/openai-events.ts';
 import { drainEstimates } from '../../../worker/maintenance/estimates.ts';
 import { useRecordWorld } from '../../support/worlds/record-world.ts';
 

@@ -159,6 +159,15 @@ describe('settling a reservation', () => {
     expect(await world.quota.snapshot()).toMatchObject({ inFlight: 1, requests: 0, tokens: 0 });
   });
 
+  it('the lease of a running response ends when its job waits again and no worker has renewed it for 24 s', async () => {
+    const limits = { ...NO_LIMITS, maxInFlight: 1 };
+    await world.quota.renew([{ id: 'job_0', phase: 'running' }]);
+    expect((await world.quota.reserve(needs(1), limits)).answers).toEqual(['taken']);
+    await world.redis.zincrby(keys.leases, -25_000, 'job_0');
+    expect(reservedIn(await world.quota.reserve(needs(1), limits))).toEqual([1000]);
+    expect(await world.quota.snapshot()).toMatchObject({ inFlight: 1, requests: 1 });
+  });
+
   it('the lease of a running response lasts for minutes', async () => {
     const leftMs = async (id: string): Promise<number> =>
       Number(await world.redis.zscore(keys.leases, id)) - Date.now();

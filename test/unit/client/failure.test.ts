@@ -1,7 +1,9 @@
 import { type AddressInfo, createServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
+import { CERTIFICATE, CERTIFICATE_KEY } from '../../support/http/certificate.ts';
 import { waiting } from '../../support/http/job-views.ts';
 import {
   closeScripted,
@@ -66,6 +68,16 @@ describe('a read', () => {
     expect(error.code).toBe('instance_unreachable');
     expect(error.message).toMatch(`No o3-queue answers at ${url} (`);
     expect(error.message).toMatch('start one with `npm start` or set O3Q_URL');
+  });
+
+  it('says how to trust a certificate whose authority is unknown', async () => {
+    const server = createTlsServer({ key: CERTIFICATE_KEY, cert: CERTIFICATE });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const error = await errorOf(new O3Client({ url, readPatienceMs: 0 }).list());
+    server.close();
+    expect(error.code).toBe('instance_unreachable');
+    expect(error.message).toMatch(/self-signed certificate.*into NODE_EXTRA_CA_CERTS/);
   });
 });
 

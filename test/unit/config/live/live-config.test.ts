@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { configuredUpstream } from '../../../../cli/processes/process-parts.ts';
 import { createLiveConfig, type LiveConfig } from '../../../../src/config/live/live-config.ts';
 import { type ConfigWatch, watchConfig } from '../../../../src/config/live/watch.ts';
 import { createLogger } from '../../../../src/process/log.ts';
@@ -80,6 +81,7 @@ describe('a changed file', () => {
     write({ models: { o3: { maxAttempts: 0 } }, tenants: { alice: { maxInFlight: 20, wieght: 2 } } });
     await looks(5);
     expect(live.isRefused).toBe(true);
+    expect(live.troubles()).toEqual([expect.stringContaining('is refused')]);
     expect(live.config.tenants['alice']?.maxInFlight).toBe(10);
     expect(lines).toEqual([
       expect.objectContaining({
@@ -90,6 +92,7 @@ describe('a changed file', () => {
     write(withTenants({ alice: { maxInFlight: 10 } }));
     await looks(2);
     expect(live.isRefused).toBe(false);
+    expect(live.troubles()).toEqual([]);
     expect(lines.slice(1)).toEqual([
       expect.objectContaining({ msg: 'the configuration was read again and has not changed' }),
     ]);
@@ -195,6 +198,22 @@ describe('keys in a file', () => {
   });
 });
 
+it('a new key of the upstream counts at once; a process that has none gets none', async () => {
+  const key = join(folder, 'upstream-key');
+  write('sk-the-old-key', key);
+  await start(withTenants({}), { OPENAI_API_KEY_FILE: key });
+  const upstream = configuredUpstream(live.config);
+  write('sk-the-new-key', key);
+  watch.reload();
+  expect(upstream.apiKey).toBe('sk-the-new-key');
+  expect(lines).toEqual([expect.objectContaining({ changed: ['OPENAI_API_KEY: changed'] })]);
+  watch.stop();
+  const variables: NodeJS.ProcessEnv = { O3Q_CONFIG: path };
+  live = createLiveConfig(variables);
+  variables['OPENAI_API_KEY_FILE'] = key;
+  expect(live.reload()).toMatchObject({ changed: [], needsRestart: ['OPENAI_API_KEY: added'] });
+});
+
 it('a signal reads the files at once, and the log says so even if nothing has changed', async () => {
   await start(withTenants({}));
   write(withTenants({ alice: {} }));
@@ -205,6 +224,24 @@ it('a signal reads the files at once, and the log says so even if nothing has ch
     'the configuration has changed',
     'the configuration was read again and has not changed',
   ]);
+});
+
+it('a change that is taken over is told to those that listen, and nothing else is', async () => {
+  await start(withTenants({}));
+  let told = 0;
+  watch.onChange(() => {
+    told += 1;
+  });
+  const { keys, tenants } = live.config;
+  write(withTenants({ alice: {} }));
+  await looks(3);
+  expect(told).toBe(1);
+  expect(live.config.keys).toBe(keys);
+  expect(live.config.tenants).not.toBe(tenants);
+  write('{');
+  await looks(3);
+  watch.reload();
+  expect(told).toBe(1);
 });
 
 it('a file that appears at the default path counts from then on', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Begun } from '../../src/run/record.ts';
-import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from './attempt-state.ts';
+import type { Begun } from '../../../src/run/record.ts';
+import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from '../attempt-state.ts';
 
 /**
  * beginPrepared begins an attempt. If this is the first start of the job, and nothing is in the way of its

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { LockLostError } from '../../src/run/purchase-hold.ts';
-import type { RunRecord } from '../../src/run/record.ts';
-import type { ChatRequest } from '../../src/tracing/chat-attributes.ts';
-import { PostponedError } from '../reservation/reservation.ts';
-import { PurchaseUncertainError } from '../upstream/errors.ts';
-import { withFencingToken } from '../upstream/openai-events.ts';
-import type { RunningResponse } from '../upstream/running-response.ts';
-import { WindowRefusedError } from '../upstream/window-refusal.ts';
-import { Interruption } from './active-attempt.ts';
-import { type Attempt, type CheckedJob, spentUncertain, stopPurchase } from './attempt-state.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
+import type { RunRecord } from '../../../src/run/record.ts';
+import type { ChatRequest } from '../../../src/tracing/chat-attributes.ts';
+import { PostponedError } from '../../reservation/reservation.ts';
+import { PurchaseUncertainError } from '../../upstream/errors.ts';
+import { withFencingToken } from '../../upstream/openai-events.ts';
+import type { RunningResponse } from '../../upstream/running-response.ts';
+import { WindowRefusedError } from '../../upstream/window-refusal.ts';
+import { Interruption } from '../active-attempt.ts';
+import { type Attempt, type CheckedJob, stopPurchase } from '../attempt-state.ts';
 import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { spentUncertain } from './spent.ts';
 import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
 
 /**

@@ -1,9 +1,9 @@
-import { createWaker } from '../../src/async/waker.ts';
-import { TerminalError } from '../../src/errors/failure.ts';
-import type { PurchaseMark } from '../../src/run/purchase-mark.ts';
-import type { StorePurchaseAnswer } from '../../src/run/writer.ts';
-import { Interruption } from './active-attempt.ts';
-import type { Attempt } from './attempt-state.ts';
+import { createWaker } from '../../../src/async/waker.ts';
+import { TerminalError } from '../../../src/errors/failure.ts';
+import type { PurchaseMark } from '../../../src/run/purchase-mark.ts';
+import type { StorePurchaseAnswer } from '../../../src/run/writer.ts';
+import { Interruption } from '../active-attempt.ts';
+import type { Attempt } from '../attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 const LOOK_AGAIN_MS = 250;
