@@ -69,6 +69,13 @@ export async function assertRedisUsable(
         'configuration file).',
     );
   }
+  if (field(info, 'aof_enabled') === '0') {
+    warn(
+      `Redis at ${maskRedisUrl(url)} keeps no append-only file (appendonly no): a restart loses the jobs that came ` +
+        'since its last snapshot. Set appendonly yes, unless a replica takes its place when it dies ' +
+        '(docs/operating/REDIS.md).',
+    );
+  }
   if (prefix === undefined) return;
   await checkRights(client, url, { warn, prefix });
   await checkLayout(client, url, prefix);

@@ -12,7 +12,7 @@ let redis: TestRedis;
 let clients: RedisClient[];
 
 beforeAll(async () => {
-  redis = await startTestRedis();
+  redis = await startTestRedis({ appendOnly: true });
 });
 
 afterAll(() => redis.stop());
@@ -51,6 +51,16 @@ describe('the check of Redis at the start', () => {
       `Redis at ${redis.url} has maxmemory-policy allkeys-lru: when its memory is full it will silently delete jobs and results. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file).`,
     ]);
     await admin.config('SET', 'maxmemory-policy', 'noeviction');
+  });
+
+  it('a Redis without an append-only file passes with a warning about lost jobs', async () => {
+    const admin = connectRedis(redis.url, 'patient', { onError: () => undefined });
+    clients.push(admin);
+    await admin.config('SET', 'appendonly', 'no');
+    expect(await checked(redis.url)).toEqual([
+      expect.stringContaining('keeps no append-only file (appendonly no): a restart loses the jobs'),
+    ]);
+    await admin.config('SET', 'appendonly', 'yes');
   });
 
   it('an unreachable Redis is an error with the cause and without the password', async () => {
