@@ -1,9 +1,9 @@
 import { CommanderError } from 'commander';
 import { O3ClientError } from '../src/client/client-error.ts';
-import { whyUnanswered } from '../src/client/unanswered.ts';
 import { QueueError } from '../src/errors/problem.ts';
 import { SetupError } from '../src/errors/setup-error.ts';
 import type { JobView } from '../src/job/view.ts';
+import { whyUnanswered } from '../src/responses/unanswered.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, unfinished: 3, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

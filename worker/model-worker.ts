@@ -11,7 +11,8 @@ import { type Acknowledger, storedPurchase } from '../src/redis/ack/acknowledgem
 import type { RedisClient } from '../src/redis/connection.ts';
 import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
-import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
+import { createRunRecordWriter } from '../src/run/redis-writer.ts';
+import type { RunRecordWriter } from '../src/run/writer.ts';
 import type { AttemptTrace } from '../src/tracing/attempt-trace.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';

@@ -93,20 +93,18 @@ export interface O3Worker extends Stoppable {
    * Redis does not answer in time.
    */
   troubles(): Promise<string[]>;
+  /**
+   * Uses another key of the upstream for every request from now on, and ends the pauses of models whose
+   * credentials were refused. A refusal of the old key that comes later begins a pause again.
+   */
+  useKey(apiKey: string): void;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
-  const {
-    settings,
-    redisUrl,
-    prefix,
-    ack = 'memory',
-    recovery = DEFAULT_RECOVERY,
-    windowScale = 1,
-    logger,
-  } = options;
+  const { settings, redisUrl, prefix, ack = 'memory', logger } = options;
+  const { recovery = DEFAULT_RECOVERY, windowScale = 1 } = options;
   const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -120,11 +118,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   subscriber.setMaxListeners(0);
   // The models of a process are those of its start: each has a queue, a dispatcher and a BullMQ worker.
   const models = Object.keys(settings.models);
-  const upstream = createUpstream({
-    ...options.upstream,
-    models,
-    windowScale,
-  });
+  const upstream = createUpstream({ ...options.upstream, models, windowScale });
   const prices = createPriceList(settings);
   const quotas = createQuotas(redis, prefix);
   const quotaSignals = createQuotaSignals(subscriber, onError);
@@ -277,6 +271,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
     async troubles() {
       const reading = await look();
       return reading === undefined ? [] : troublesIn(modelViewsFrom(reading));
+    },
+    useKey(apiKey) {
+      upstream.useKey(apiKey);
+      const names = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels));
+      for (const name of names) quotas.of(name).retryCredentials().catch(onError);
     },
     quiet() {
       leave().catch(onError);

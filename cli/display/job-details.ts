@@ -1,7 +1,7 @@
 import { distanceText, durationText, latenessText } from '../../src/client/quantity.ts';
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
-import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
+import { whyUnanswered } from '../../src/responses/unanswered.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { costText } from './cost-text.ts';
 import { paintedStatus, pairsOf } from './job-table.ts';

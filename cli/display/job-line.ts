@@ -1,6 +1,6 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary } from '../../src/job/view.ts';
+import { whyUnanswered } from '../../src/responses/unanswered.ts';
 import { costText } from './cost-text.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,8 +1,8 @@
 import { durationText } from '../../src/client/quantity.ts';
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
-import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
+import { whyUnanswered } from '../../src/responses/unanswered.ts';
 import { shortIds } from '../job-id.ts';
 import { borderlessTable, type Column } from './borderless-table.ts';
 import { costText } from './cost-text.ts';

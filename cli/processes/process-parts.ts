@@ -84,11 +84,15 @@ export function hasUpstream({ openai }: Config): boolean {
   return openai.apiKey !== undefined || openai.baseUrl !== undefined;
 }
 
-/** configuredUpstream returns the upstream of the configuration. */
-export function configuredUpstream({
-  openai: { apiKey, baseUrl, proxy, webhookSecret },
-}: Config): WorkerOptions['upstream'] {
-  return { apiKey, baseUrl, proxy, webhooks: webhookSecret !== undefined };
+/** configuredUpstream returns the upstream of the configuration. Its key is read anew whenever it is asked for. */
+export function configuredUpstream(config: Config): WorkerOptions['upstream'] {
+  const { baseUrl, proxy, webhookSecret } = config.openai;
+  return {
+    get apiKey() {
+      return config.openai.apiKey;
+    },
+    ...{ baseUrl, proxy, webhooks: webhookSecret !== undefined },
+  };
 }
 
 /**
@@ -110,7 +114,7 @@ export async function startSimulator({ logger, keep }: ProcessContext): Promise<
 
 /** launchWorker starts a worker, after the server of its health if that is configured. */
 export async function launchWorker(
-  { config, troubles, metrics, logger, keep }: ProcessContext,
+  { config, onChange, troubles, metrics, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -135,6 +139,13 @@ export async function launchWorker(
   // The start waits for the first heartbeat. Otherwise someone who looks at the instance at once could find
   // that no worker is running.
   await launched.alive;
+  let usedKey = config.openai.apiKey;
+  onChange(() => {
+    const { apiKey } = config.openai;
+    if (apiKey === undefined || apiKey === usedKey) return;
+    usedKey = apiKey;
+    launched.useKey(apiKey);
+  });
   worker = launched;
 }
 

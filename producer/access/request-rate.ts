@@ -42,9 +42,10 @@ export function limitOpenCalls(most = mostOpenCalls(readDescriptors())): Request
     const tenant = callerOf(response)?.tenant ?? '';
     const count = open.get(tenant) ?? 0;
     if (count >= most) {
+      const callers = tenant === '' ? 'Callers without a key have' : `${tenant} has`;
       throw new HttpProblem(
         'too_many_requests',
-        `${tenant} has ${count} open calls at this producer, and may have ${most}: calls that wait, read a stream ` +
+        `${callers} ${count} open calls at this producer, and may have ${most}: calls that wait, read a stream ` +
           'or send a body. Close some, or wait for fewer jobs at a time',
         { headers: { 'retry-after': String(OPEN_RETRY_S), 'retry-after-ms': String(OPEN_RETRY_S * 1000) } },
       );

@@ -5,12 +5,8 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { JobView } from '../../src/job/view.ts';
-import {
-  type BoundedWait,
-  NO_WAIT,
-  type ResultJsonOutcome,
-  type TenantQueue,
-} from '../../src/queue/tenant-queue.ts';
+import { type BoundedWait, NO_WAIT } from '../../src/queue/job-end.ts';
+import type { ResultJsonOutcome, TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Quote } from '../../src/usage/quote.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/http-problem.ts';

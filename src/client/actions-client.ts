@@ -3,9 +3,11 @@ import { isJsonObject } from '../job/exact-json.ts';
 import { CALL_RULES, checkedOptions } from '../job/fields/option-rules.ts';
 import type { CallOptions, JobActions, JobFilter } from '../job/job-queue.ts';
 import { actionPath } from './address.ts';
-import { isAction, isSelection } from './answer.ts';
+import { checkedBody, type Expected, isAction, isSelection } from './answer.ts';
 import { argumentRefused, unexpectedResponse } from './client-error.ts';
 import type { Transport } from './transport.ts';
+
+const ACTION: Expected<Action> = [isAction, 'an action'];
 
 /**
  * ActionsClient calls the long actions of an instance over HTTP. A start is sent once: after `answer_lost`,
@@ -23,19 +25,16 @@ export class ActionsClient implements JobActions {
   }
 
   async count(kind: ActionKind, filter: JobFilter, options: CallOptions = {}): Promise<Selection> {
-    const { body, status } = await this.#select(kind, { filter, dry_run: true }, options);
-    if (isSelection(body)) return body;
-    throw unexpectedResponse(this.#url, status, 'something that is not a selection');
+    const answer = await this.#select(kind, { filter, dry_run: true }, options);
+    return checkedBody(this.#url, answer, [isSelection, 'a selection']);
   }
 
   async start(kind: ActionKind, filter: JobFilter, options: CallOptions = {}): Promise<Action> {
-    const { body, status } = await this.#select(kind, { filter }, options);
-    return this.#actionFrom(body, status);
+    return checkedBody(this.#url, await this.#select(kind, { filter }, options), ACTION);
   }
 
   async get(id: string, options: CallOptions = {}): Promise<Action> {
-    const { body, status } = await this.#read(actionPath(id), options);
-    return this.#actionFrom(body, status);
+    return checkedBody(this.#url, await this.#read(actionPath(id), options), ACTION);
   }
 
   async list(options: CallOptions = {}): Promise<Action[]> {
@@ -48,8 +47,7 @@ export class ActionsClient implements JobActions {
   async stop(id: string, options: CallOptions = {}): Promise<Action> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${actionPath(id)}/stop`;
-    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
-    return this.#actionFrom(body, status);
+    return checkedBody(this.#url, await this.#transport.write({ method: 'POST', path, signal }), ACTION);
   }
 
   #select(kind: ActionKind, body: object, options: CallOptions) {
@@ -60,10 +58,5 @@ export class ActionsClient implements JobActions {
   #read(path: string, options: CallOptions) {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     return this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
-  }
-
-  #actionFrom(body: unknown, status: number): Action {
-    if (isAction(body)) return body;
-    throw unexpectedResponse(this.#url, status, 'something that is not an action');
   }
 }

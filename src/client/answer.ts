@@ -7,11 +7,28 @@ import type { JobPage, JobResult, JobView } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { Quote } from '../usage/quote.ts';
 import type { UsageReport } from '../usage/report.ts';
+import { unexpectedResponse } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 
 /** Expected is a kind of body: how it is recognised, and its name in an error. */
 export type Expected<Body> = readonly [isExpected: (body: unknown) => body is Body, name: string];
+
+/**
+ * checkedBody returns the body of an answer if it is of the expected kind.
+ * @param url the instance. @throws {O3ClientError} `unexpected_response`
+ */
+export function checkedBody<Body>(
+  url: string,
+  { body, status }: { body: unknown; status: number },
+  [isExpected, name]: Expected<Body>,
+): Body {
+  if (isExpected(body)) return body;
+  throw unexpectedResponse(url, status, `something that is not ${name}`);
+}
+
+/** JOB expects the view of a job. */
+export const JOB: Expected<JobView> = [isJobView, 'a job'];
 
 /**
  * These checks distinguish an instance from another server that answers JSON. They do not check every field:

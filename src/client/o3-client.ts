@@ -1,7 +1,5 @@
-import { sleep } from '../async/sleep.ts';
 import type { AuditPage, AuditQuery } from '../audit/audit.ts';
 import type { EventsToken, JobEvent } from '../job/event.ts';
-import { isJsonObject } from '../job/exact-json.ts';
 import {
   BULK_RULES,
   bulkFlaw,
@@ -12,7 +10,6 @@ import {
   WAIT_RULES,
 } from '../job/fields/option-rules.ts';
 import { traceContextIn } from '../job/fields/trace-context.ts';
-import { isFinishedJob } from '../job/job.ts';
 import {
   type BulkOptions,
   type BulkOutcome,
@@ -41,35 +38,22 @@ import {
   pathWith,
 } from './address.ts';
 import {
+  checkedBody,
   type Expected,
   isAuditPage,
   isBulkAnswer,
   isEventsToken,
   isJobPage,
-  isJobResult,
-  isJobView,
   isModelViews,
   isQuote,
   isResumedModel,
   isUsageReport,
+  JOB,
 } from './answer.ts';
 import { argumentRefused, errorFromProblem, type O3ClientError, unexpectedResponse } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
+import { JobReader, WAIT_PATIENCE_MS } from './job-reader.ts';
 import { createTransport, type Transport } from './transport.ts';
-
-/**
- * The longest single poll, in milliseconds: shorter than the 60 s after which many proxies cut a silent
- * connection.
- */
-const LONGEST_POLL_MS = 50_000;
-/** The shortest time between two polls, in milliseconds: an instance that is shutting down answers at once. */
-const SHORTEST_POLL_MS = 1000;
-/** A wait up to this long, in milliseconds, is retried only for as long as a read is. */
-const SHORT_WAIT_MS = 5000;
-/** How long a wait or a stream of events retries while the instance restarts, in milliseconds. */
-const WAIT_PATIENCE_MS = 60_000;
-
-const JOB: Expected<JobView> = [isJobView, 'a job'];
 
 /**
  * O3Client is a JobQueue that calls one instance of o3-queue over HTTP. Reads, and enqueues with an
@@ -82,6 +66,7 @@ export class O3Client implements JobQueue {
   readonly url: string;
   readonly #transport: Transport;
   readonly #patienceMs: number;
+  readonly #jobs: JobReader;
   readonly actions: JobActions;
 
   constructor(options: O3ClientOptions) {
@@ -89,6 +74,7 @@ export class O3Client implements JobQueue {
     this.url = checkedUrl(url);
     this.#transport = createTransport({ url: this.url, apiKey: checkedKey(apiKey) });
     this.#patienceMs = readPatienceMs;
+    this.#jobs = new JobReader(this.#transport, this.url, readPatienceMs);
     this.actions = new ActionsClient(this.#transport, this.url, readPatienceMs);
   }
 
@@ -99,13 +85,13 @@ export class O3Client implements JobQueue {
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
     const { idempotencyKey, trace, signal } = checkedOptions(options, ENQUEUE_RULES, argumentRefused);
     const isKeyed = idempotencyKey !== undefined;
-    const { body, status } = await this.#transport.write({
+    const answer = await this.#transport.write({
       method: 'POST',
       ...{ path: '/jobs', body: request, signal },
       headers: { ...traceContextIn(trace), ...(isKeyed && { 'idempotency-key': idempotencyKey }) },
       ...(isKeyed && { patienceMs: this.#patienceMs }),
     });
-    return this.#checked(body, status, JOB);
+    return checkedBody(this.url, answer, JOB);
   }
 
   /**
@@ -120,31 +106,31 @@ export class O3Client implements JobQueue {
     const flaw = bulkFlaw(requests);
     if (flaw !== undefined) throw argumentRefused('requests', flaw);
     const keyed = requests.every((request) => request?.idempotency_key !== undefined);
-    const { body, status } = await this.#transport.write({
+    const answer = await this.#transport.write({
       method: 'POST',
       ...{ path: '/jobs/bulk', body: { jobs: requests }, headers: { ...traceContextIn(trace) }, signal },
       ...(keyed && { patienceMs: this.#patienceMs }),
     });
-    const isExpected = (answer: unknown) => isBulkAnswer(answer, requests.length);
-    return this.#checked(body, status, [isExpected, 'the outcomes of a bulk']).outcomes.map((outcome) => {
+    const isExpected = (body: unknown) => isBulkAnswer(body, requests.length);
+    const { outcomes } = checkedBody(this.url, answer, [isExpected, 'the outcomes of a bulk']);
+    return outcomes.map((outcome) => {
       if ('job' in outcome) return { ok: true, job: outcome.job, isNew: outcome.status === 202 };
       const error = errorFromProblem(outcome.problem, { status: outcome.status });
-      return { ok: false, error: error ?? unexpectedResponse(this.url, status, 'an outcome without a code') };
+      return {
+        ok: false,
+        error: error ?? unexpectedResponse(this.url, answer.status, 'an outcome without a code'),
+      };
     });
   }
 
   async get(id: string, options: CallOptions = {}): Promise<JobView> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    return this.#read(id, signal, this.#patienceMs);
+    return this.#jobs.read(id, signal);
   }
 
   async result(id: string, options: WaitOptions = {}): Promise<ResultOutcome> {
     const { timeoutMs = 0, signal } = checkedOptions(options, WAIT_RULES, argumentRefused);
-    // Not `Math.max`: NaN must not wait for ever.
-    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
-    const endAt = performance.now() + waitMs;
-    const known = await this.#readBeforeWait(id, waitMs, signal);
-    return this.#resultUntil(endAt, id, known === undefined ? this.#patienceMs : WAIT_PATIENCE_MS, signal);
+    return this.#jobs.result(id, timeoutMs, signal);
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<JobView> {
@@ -153,16 +139,7 @@ export class O3Client implements JobQueue {
       WAIT_RULES,
       argumentRefused,
     );
-    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
-    const endAt = performance.now() + waitMs;
-    let job = await this.#readBeforeWait(id, waitMs, signal);
-    const patienceMs = job === undefined ? this.#patienceMs : WAIT_PATIENCE_MS;
-    // The job may be retried between two answers, so one that has ended is read until its view says so.
-    while (job === undefined || !(isFinishedJob(job) || performance.now() >= endAt)) {
-      const outcome = await this.#resultUntil(endAt, id, patienceMs, signal);
-      job = outcome.status === 'completed' ? await this.#read(id, signal, WAIT_PATIENCE_MS) : outcome.job;
-    }
-    return job;
+    return this.#jobs.wait(id, timeoutMs, signal);
   }
 
   /** Reads a job's events up to its end, each once. It reconnects as often as necessary. */
@@ -231,70 +208,13 @@ export class O3Client implements JobQueue {
 
   async #readBody<Body>(path: string, expected: Expected<Body>, options: CallOptions): Promise<Body> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
-    return this.#checked(body, status, expected);
-  }
-
-  async #read(id: string, signal: AbortSignal | undefined, patienceMs: number): Promise<JobView> {
-    const { body, status } = await this.#transport.read(jobPath(id), { signal, patienceMs });
-    return this.#checked(body, status, JOB);
-  }
-
-  /**
-   * Reads a job before a long wait: a wait of minutes survives a restart of the instance, but a wrong URL or
-   * id is reported at once. Returns undefined for a short wait.
-   */
-  async #readBeforeWait(id: string, waitMs: number, signal?: AbortSignal): Promise<JobView | undefined> {
-    return waitMs > SHORT_WAIT_MS ? this.#read(id, signal, this.#patienceMs) : undefined;
-  }
-
-  /** Asks for the result until the job has ended, or until `endAt`, a time of `performance.now()`. */
-  async #resultUntil(
-    endAt: number,
-    id: string,
-    patienceMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<ResultOutcome> {
-    for (;;) {
-      const startedAt = performance.now();
-      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
-      const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);
-      if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
-      const now = performance.now();
-      if (now >= endAt) return outcome;
-      await sleep(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
-    }
+    const answer = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
+    return checkedBody(this.url, answer, expected);
   }
 
   async #post<Body>(path: string, is: Expected<Body>, options: CallOptions, sent?: unknown): Promise<Body> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
-    const { body, status } = await this.#transport.write({ method: 'POST', path, body: sent, signal });
-    return this.#checked(body, status, is);
-  }
-
-  async #resultNow(
-    id: string,
-    holdMs: number,
-    patienceMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<ResultOutcome> {
-    const path = `${jobPath(id)}/result${holdMs === 0 ? '' : `?wait=${holdMs / 1000}`}`;
-    for (;;) {
-      const answer = await this.#transport.read(path, { signal, patienceMs, holdMs, alsoAnswers: [409] });
-      if (answer.status === 200) {
-        return { status: 'completed', result: this.#checked(answer.body, 200, [isJobResult, 'a result']) };
-      }
-      const problem = answer.status === 409 && isJsonObject(answer.body) ? answer.body['job'] : answer.body;
-      const job = this.#checked(problem, answer.status, JOB);
-      if (job.status !== 'completed') return { status: job.status, job };
-      // The job completed after the instance had looked for the result and before it read the view. So the
-      // result exists now.
-      await sleep(100, signal);
-    }
-  }
-
-  #checked<Body>(body: unknown, status: number, [isExpected, name]: Expected<Body>): Body {
-    if (isExpected(body)) return body;
-    throw unexpectedResponse(this.url, status, `something that is not ${name}`);
+    const answer = await this.#transport.write({ method: 'POST', path, body: sent, signal });
+    return checkedBody(this.url, answer, is);
   }
 }

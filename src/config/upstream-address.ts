@@ -1,6 +1,6 @@
 /** UpstreamAddress says where the upstream is, and with which key it is called. */
 export interface UpstreamAddress {
-  /** undefined: the upstream needs no key. */
+  /** undefined: the upstream needs no key. It may change: read it for each request. */
   readonly apiKey: string | undefined;
   /** undefined: OpenAI. */
   readonly baseUrl: string | undefined;

@@ -1,6 +1,6 @@
 import { numberText } from '../client/quantity.ts';
-import { whyUnanswered } from '../client/unanswered.ts';
 import type { JobResult } from '../job/view.ts';
+import { whyUnanswered } from '../responses/unanswered.ts';
 import { costText } from './sentences.ts';
 import { errorResult, type JobFacts, type ToolResult, textResult } from './tool.ts';
 

@@ -1,8 +1,8 @@
 import { distanceText, durationText, latenessText, numberText } from '../client/quantity.ts';
 import { oneLine } from '../client/terminal-text.ts';
-import { whyUnanswered } from '../client/unanswered.ts';
 import { preview } from '../errors/preview.ts';
 import type { JobView } from '../job/view.ts';
+import { whyUnanswered } from '../responses/unanswered.ts';
 import { formatUsd } from '../usage/usd.ts';
 import type { JobFacts } from './tool.ts';
 

@@ -3,17 +3,15 @@ import { type AcknowledgedOutcome, createIntake, type Intake } from '../enqueue/
 import { quoteFor } from '../enqueue/quote.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import type { TraceContext } from '../job/fields/trace-context.ts';
-import { isFinishedJob } from '../job/job.ts';
-import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
+import type { JobQuery } from '../job/job-queue.ts';
 import type { BulkRequest, ParsedRequest } from '../job/request.ts';
 import { type Caller, NO_TENANT } from '../job/tenant.ts';
-import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
+import type { JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
   type FoundJob,
   findJob,
   notFound,
-  queuesOf,
   readAgain,
   requireJob,
   requireSettled,
@@ -26,6 +24,7 @@ import type { Ack } from '../redis/ack/level.ts';
 import type { Quote } from '../usage/quote.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { DirectCalls } from './direct-calls.ts';
+import { type BoundedWait, NO_WAIT, storedResult, waitForEnd } from './job-end.ts';
 import type { QueueCore } from './queue-core.ts';
 import { TenantActions } from './tenant-actions.ts';
 import { createUpstreamIds, type UpstreamIds } from './upstream-ids.ts';
@@ -40,19 +39,6 @@ export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
   /** The caller's tenant; `NO_TENANT` without a caller. */
   readonly tenant: string;
 };
-
-/** BoundedWait is a WaitOptions without defaults. */
-export type BoundedWait = WaitOptions & {
-  timeoutMs: number;
-  /**
-   * A job that this process has just stored, and a time of `performance.now()` before its storing. The wait
-   * then needs no look at the job before its end.
-   */
-  stored?: { job: JobView; notBefore: number };
-};
-
-/** NO_WAIT reads the job once, without waiting. */
-export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**
  * TenantQueue is the queue as one caller sees it, with everything that the producer needs. The caller owns
@@ -135,9 +121,9 @@ export class TenantQueue {
 
   /** Waits until a job has ended, and reads its result. */
   async result(id: string, waiting = NO_WAIT): Promise<ResultOutcome> {
-    const located = await this.#finished(id, waiting);
+    const ended = await waitForEnd(this.#core, id, this.#sees, waiting);
     return this.#core.guard(async () => {
-      const found = await this.#stored(located);
+      const found = await storedResult(ended);
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', result: resultFrom(found.job, found.stored) };
     });
@@ -148,9 +134,9 @@ export class TenantQueue {
    * fraction of the time that `result` takes.
    */
   async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
-    const located = await this.#finished(id, waiting);
+    const ended = await waitForEnd(this.#core, id, this.#sees, waiting);
     return this.#core.guard(async () => {
-      const found = await this.#stored(located);
+      const found = await storedResult(ended);
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', json: resultJsonFrom(found.job, found.stored) };
     });
@@ -171,7 +157,7 @@ export class TenantQueue {
 
   /** Waits until a job has ended, and returns its view. */
   async wait(id: string, waiting: BoundedWait): Promise<JobView> {
-    return (await this.#finished(id, waiting)).reading.view;
+    return (await waitForEnd(this.#core, id, this.#sees, waiting)).reading.view;
   }
 
   /**
@@ -249,48 +235,8 @@ export class TenantQueue {
     void this.#core.audit.record({ ...act, by: this.#caller?.tenant ?? null, subject: id, owner: tenant });
   }
 
-  async #stored({
-    queue,
-    bullId,
-    reading,
-  }: FoundJob): Promise<
-    { completed: false; job: UncompletedJob } | { completed: true; job: CompletedJob; stored: Buffer }
-  > {
-    const job = reading.view;
-    if (job.status !== 'completed') return { completed: false, job };
-    const stored = await queue.response(bullId);
-    if (stored === null) throw notFound(job.id);
-    return { completed: true, job, stored };
-  }
-
-  /** Finds a job, and waits until it has ended. */
-  async #finished(id: string, { timeoutMs, signal, stored }: BoundedWait): Promise<FoundJob> {
-    const { guard, waiters } = this.#core;
-    let latest: FoundJob | undefined;
-    const read = async (): Promise<FoundJob> => {
-      latest = await guard(() =>
-        latest === undefined ? this.#findJob(id, stored?.job.model) : readAgain(latest),
-      );
-      return latest;
-    };
-    // Not `timeoutMs <= 0`: NaN must not wait for ever.
-    if (!(timeoutMs > 0)) return read();
-    const [queues, bullId] = queuesOf(this.#core.queues, id, stored?.job.model);
-    const look = async (): Promise<FoundJob | null> => {
-      const found = await read();
-      return isFinishedJob(found.reading.view) ? found : null;
-    };
-    const channels = queues.map(({ keys }) => keys.finishedChannel);
-    // A caller need not wait for the first subscription to hear that the job has ended, or does not exist.
-    const ended = waiters.isListening(channels) ? null : await look();
-    if (ended !== null) return ended;
-    const options = { timeoutMs, signal, unfinishedAt: stored?.notBefore };
-    return (await waiters.wait(channels, bullId, look, options)) ?? latest ?? read();
-  }
-
-  /** @param model the model of the job. Default: the job may be in any. */
-  #findJob(id: string, model?: string): Promise<FoundJob> {
-    return requireJob(this.#core.queues, id, this.#sees, model);
+  #findJob(id: string): Promise<FoundJob> {
+    return requireJob(this.#core.queues, id, this.#sees);
   }
 
   /** The tenant whose jobs the caller may see; undefined: the caller may see all jobs. */

@@ -141,6 +141,8 @@ export interface Quota {
   refusesWindows(): Promise<void>;
   /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
+  /** Ends every pause, if one of them is for refused credentials. */
+  retryCredentials(): Promise<void>;
   /**
    * Replaces a reservation by the job's usage; undefined: the usage is unknown, and the reservation stays
    * charged.
@@ -169,6 +171,9 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     const answers = (await quotaAdvance.run(redis, { keys, args, rest })) as (string | number)[];
     return batch.map(({ length }) => ({ status: 'fulfilled', value: answers.splice(0, length) }));
   }, MOST_STEPS);
+  const resume = async (): Promise<boolean> => (await quotaResume.run(redis, { keys, args: {} })) === 1;
+  const snapshot = async (): Promise<QuotaSnapshot> =>
+    decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));
   return {
     channel: keys.state,
     async reserve(needs, limits, { evenIfGone = false, most = needs.length } = {}) {
@@ -223,8 +228,10 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     async refusesWindows() {
       await advance([['', 'no-windows']]);
     },
-    async resume() {
-      return (await quotaResume.run(redis, { keys, args: {} })) === 1;
+    resume,
+    async retryCredentials() {
+      const { pauses } = await snapshot();
+      if (pauses.some(({ reason }) => reason === 'credentials_refused')) await resume();
     },
     async settle(id, used, isAnswered = false) {
       const tokens = used === undefined ? ['', ''] : [used.inputTokens, used.outputTokens].map(tokenCount);
@@ -233,9 +240,7 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       ]);
       return answer === 1;
     },
-    async snapshot() {
-      return decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));
-    },
+    snapshot,
   };
 }
 

@@ -1,4 +1,4 @@
-import OpenAI, { APIError } from 'openai';
+import OpenAI from 'openai';
 import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { createTurns, type Turns } from '../../src/async/turns.ts';
 import { baseOf, maskOf, type ProxyAddresses } from '../../src/config/upstream-address.ts';
@@ -12,7 +12,7 @@ import { eventOf } from './bought.ts';
 import { type ListedModel, listedFrom } from './capabilities.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';
-import { judged, refusalInAnswer } from './errors.ts';
+import { judged, refusalInAnswer, sdkErrorIn } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
 import type { Reply } from './http/exchange.ts';
 import {
@@ -73,6 +73,12 @@ export interface Upstream {
   close(): Promise<void>;
 }
 
+/** KeyedUpstream is the client of a worker. Its key may change. */
+export interface KeyedUpstream extends Upstream {
+  /** Sends this key with every request from now on. The earlier keys are still removed from what is read. */
+  useKey(apiKey: string): void;
+}
+
 export interface UpstreamOptions {
   apiKey: string | undefined;
   /** undefined: OpenAI. */
@@ -124,16 +130,17 @@ const CREATES_AT_ONCE = 8;
 /** Node's longest timer, in milliseconds. */
 const NO_LIMIT_MS = 2_147_483_647;
 
-export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
+export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): KeyedUpstream {
   const patience = { ...DEFAULT_PATIENCE, ...options.patience };
   // By default undici, and so Node's fetch, ends every request whose headers take longer than 300 s, whatever
   // the SDK's timeout says, and the SDK would then buy again:
   // https://github.com/openai/openai-node/issues/2153. This agent has no time limits, because the attempt sets
   // them.
   const agent = createUpstreamAgent(options.proxy, { headersTimeout: 0, bodyTimeout: 0 });
+  const masks = [maskOf(apiKey)];
   const reading = {
     largestBytes: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
-    masked: maskOf(apiKey),
+    masked: (text: string) => masks.reduce((masked, mask) => mask(masked), text),
   };
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
@@ -169,7 +176,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       const contentType = reply.headers.get('content-type') ?? '';
       return { kind: 'body', ...said, body: body.text, contentType };
     }
-    const events = streamEvents(body.messages, errorIn(reply));
+    const events = streamEvents(body.messages, sdkErrorIn(reply));
     const silenceMs = answerMs === undefined ? undefined : patience.silenceMs;
     return {
       kind: 'events',
@@ -236,7 +243,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const events =
             body.kind === 'json'
               ? eventOf(JSON.parse(body.text))
-              : streamEvents(body.messages, errorIn(reply), after);
+              : streamEvents(body.messages, sdkErrorIn(reply), after);
           const { silenceMs } = patience;
           return connected(events, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
         }),
@@ -274,7 +281,12 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       await Promise.all([agent.destroy(), ending.close()]);
     },
   });
-  return withHeaders({});
+  return Object.assign(withHeaders({}), {
+    useKey(key: string) {
+      masks.push(maskOf(key));
+      client.apiKey = key;
+    },
+  });
 }
 
 /** Whether this status means that the server has no list of models. */
@@ -285,13 +297,4 @@ function isForGood(status: number | undefined): boolean {
 /** The SDK returns what `fetchThrough` has returned. */
 function asReply(reply: Response): Reply {
   return reply as unknown as Reply;
-}
-
-/**
- * Makes the error that the SDK would have thrown for an error inside a reply. Of the headers it keeps only
- * what such an error can use, because a stream lasts for minutes.
- */
-function errorIn({ headers }: Response): (envelope: object) => Error {
-  const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));
-  return (envelope) => new APIError(undefined, envelope, undefined, new Headers(kept));
 }

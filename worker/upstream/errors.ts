@@ -288,3 +288,12 @@ function innermostOf(error: Error): Error {
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value;
 }
+
+/**
+ * sdkErrorIn makes the error that the SDK would have thrown for an error inside a reply. Of the headers it
+ * keeps only what such an error can use, because a stream lasts for minutes.
+ */
+export function sdkErrorIn({ headers }: Response): (envelope: object) => Error {
+  const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));
+  return (envelope) => new APIError(undefined, envelope, undefined, new Headers(kept));
+}

@@ -1,6 +1,6 @@
-import { whyUnanswered } from '../../../src/client/unanswered.ts';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
 import type { JobResult } from '../../../src/job/view.ts';
+import { whyUnanswered } from '../../../src/responses/unanswered.ts';
 import type { LineError, Origin } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
 

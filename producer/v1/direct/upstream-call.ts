@@ -54,7 +54,6 @@ export function baseUrlOf({ baseUrl }: UpstreamAddress): string {
 export function createUpstreamCall(upstream: UpstreamAddress, draining: AbortSignal): UpstreamCall {
   const { baseURL = OPENAI, defaultQuery = {} } = baseOf(upstream.baseUrl);
   const query = new URLSearchParams(defaultQuery).toString();
-  const masked = maskOf(upstream.apiKey);
   const agent = createUpstreamAgent(upstream.proxy, {
     connections: CONNECTIONS,
     headersTimeout: 0,
@@ -62,6 +61,9 @@ export function createUpstreamCall(upstream: UpstreamAddress, draining: AbortSig
   });
   draining.addEventListener('abort', () => void agent.close().catch(() => {}), { once: true });
   return async ({ path, body, headers, upstreamModel, timeoutMs, signal }) => {
+    // It may change while the call is under way.
+    const { apiKey } = upstream;
+    const masked = maskOf(apiKey);
     const late = AbortSignal.timeout(timeoutMs);
     try {
       const reply = await fetch(`${baseURL}${path}${query === '' ? '' : `?${query}`}`, {
@@ -69,7 +71,7 @@ export function createUpstreamCall(upstream: UpstreamAddress, draining: AbortSig
         body,
         headers: {
           ...headers,
-          authorization: `Bearer ${upstream.apiKey ?? 'none'}`,
+          authorization: `Bearer ${apiKey ?? 'none'}`,
           'content-type': 'application/json',
           accept: 'application/json',
         },

@@ -25,6 +25,7 @@ export function mergeConfig(before: Config, read: Config): Merged {
     models,
     defaultModel: Object.hasOwn(models, read.defaultModel) ? read.defaultModel : before.defaultModel,
     http: httpFrom(before.http, read.http),
+    openai: openAiFrom(before.openai, read.openai),
     // With and without keys a producer is built differently.
     keys: before.keys.length > 0 && read.keys.length > 0 ? read.keys : before.keys,
   };
@@ -51,12 +52,17 @@ function unchangeable({
   logLevel,
   hasBuiltInModels,
   signingSecret,
-  openai,
 }: Config) {
   return {
     ...{ redisUrl, redisBinary, redisDownload, prefix, ack, host, port },
-    ...{ workerPort, concurrency, shutdownMs, logLevel, hasBuiltInModels, signingSecret, openai },
+    ...{ workerPort, concurrency, shutdownMs, logLevel, hasBuiltInModels, signingSecret },
   };
+}
+
+/** The key may be replaced. Whether there is one decides whether the process has an upstream. */
+function openAiFrom(before: Config['openai'], read: Config['openai']): Config['openai'] {
+  const isReplaced = before.apiKey !== undefined && read.apiKey !== undefined;
+  return isReplaced ? { ...before, apiKey: read.apiKey } : before;
 }
 
 function httpFrom(before: HttpConfig, read: HttpConfig): HttpConfig {

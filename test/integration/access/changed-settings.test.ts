@@ -1,6 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { createSimulator } from '../../../simulator/simulator.ts';
+import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { quotaKeysOf } from '../../../src/quota/keys.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call } from '../../support/http/http-calls.ts';
@@ -141,6 +145,39 @@ it(
     expect(worker.stderr()).not.toContain('O3Q_KEYS has no key named admin');
     for (const { stderr } of [producer, worker])
       for (const secret of [ADMIN, OLD, NEW]) expect(stderr()).not.toContain(secret);
+  },
+  LIMIT_MS,
+);
+
+it(
+  'a worker sends the next request with a new key of the upstream, and tries a model again that was refused',
+  async () => {
+    const [old, current] = ['sk-the-old-key-of-the-upstream', 'sk-the-new-key-of-the-upstream'];
+    const simulator = createSimulator({ apiKey: current, thinkMs: 0 });
+    const { url } = await simulator.listen(0);
+    const client = new Redis(redis.url);
+    const queue = new O3Queue({ redisUrl: redis.url, prefix: 'rotated' });
+    try {
+      const worker = await cli.start(['worker'], {
+        ...{ REDIS_URL: redis.url, O3Q_PREFIX: 'rotated', OPENAI_BASE_URL: url },
+        OPENAI_API_KEY_FILE: write('upstream-key', old),
+      });
+      await worker.says(/^o3-queue worker ready$/m);
+      const { id } = await queue.enqueue({ question: 'With which key?' });
+      const state = async () => (await queue.models())[0]?.state;
+      await eventually(async () => expect(await state()).toMatchObject({ status: 'paused' }));
+      // The next probe of its own would come in an hour.
+      await client.hset(quotaKeysOf('rotated', 'o3').state, { probe_at: Date.now() + 3_600_000 });
+      write('upstream-key', current);
+      worker.kill('SIGHUP');
+      expect(await queue.wait(id, { timeoutMs: 20_000 })).toMatchObject({ status: 'completed' });
+      expect(worker.stderr()).toContain('OPENAI_API_KEY: changed');
+      for (const secret of [old, current]) expect(worker.stderr()).not.toContain(secret);
+    } finally {
+      client.disconnect();
+      await queue.close();
+      await simulator.close();
+    }
   },
   LIMIT_MS,
 );

@@ -257,3 +257,13 @@ it.each([
   expect((await world.quota.snapshot()).pauses).toEqual([]);
   expect(reservedIn(await world.quota.reserve(needs(3), NO_LIMITS))).toHaveLength(3);
 });
+
+it('new credentials end the pause after refused ones, and no other', async () => {
+  await world.quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
+  await world.quota.retryCredentials();
+  expect((await world.quota.snapshot()).pauses).toMatchObject([{ reason: 'quota_exhausted' }]);
+  await world.quota.resume();
+  await world.quota.report({ what: 'credentials_refused' }, 'job_0');
+  await world.quota.retryCredentials();
+  expect((await world.quota.snapshot()).pauses).toEqual([]);
+});

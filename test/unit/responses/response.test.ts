@@ -1,5 +1,5 @@
-import { whyUnanswered } from '../../../src/client/unanswered.ts';
 import { answerOf, incompleteReasonOf, refusalOf, usageOf } from '../../../src/responses/response.ts';
+import { whyUnanswered } from '../../../src/responses/unanswered.ts';
 import { call, message, reasoning, refusal } from '../../support/openai/streamed-items.ts';
 
 const withOutput = (...output: object[]) => ({ id: 'r', output });

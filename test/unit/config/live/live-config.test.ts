@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { configuredUpstream } from '../../../../cli/processes/process-parts.ts';
 import { createLiveConfig, type LiveConfig } from '../../../../src/config/live/live-config.ts';
 import { type ConfigWatch, watchConfig } from '../../../../src/config/live/watch.ts';
 import { createLogger } from '../../../../src/process/log.ts';
@@ -195,6 +196,22 @@ describe('keys in a file', () => {
     }
     expect(JSON.stringify(lines)).not.toContain(NEW);
   });
+});
+
+it('a new key of the upstream counts at once; a process that has none gets none', async () => {
+  const key = join(folder, 'upstream-key');
+  write('sk-the-old-key', key);
+  await start(withTenants({}), { OPENAI_API_KEY_FILE: key });
+  const upstream = configuredUpstream(live.config);
+  write('sk-the-new-key', key);
+  watch.reload();
+  expect(upstream.apiKey).toBe('sk-the-new-key');
+  expect(lines).toEqual([expect.objectContaining({ changed: ['OPENAI_API_KEY: changed'] })]);
+  watch.stop();
+  const variables: NodeJS.ProcessEnv = { O3Q_CONFIG: path };
+  live = createLiveConfig(variables);
+  variables['OPENAI_API_KEY_FILE'] = key;
+  expect(live.reload()).toMatchObject({ changed: [], needsRestart: ['OPENAI_API_KEY: added'] });
 });
 
 it('a signal reads the files at once, and the log says so even if nothing has changed', async () => {
