@@ -97,8 +97,9 @@ function lossRequirements(
   if (unreplicated === undefined)
     return [{ ...rest, measured: byModel(asked, ({ name }) => names.has(name)) }];
   const { from, to } = unreplicated;
-  const unsafe = asked.filter(({ acceptedAt = 0 }) => acceptedAt >= from && acceptedAt <= to);
-  return [rest, figure('accepted while the replica was cut off', `${unsafe.length}, lost ${excused.length}`)];
+  const unsafe = new Set(excused.map(({ history }) => history.name));
+  for (const { name, acceptedAt = 0 } of asked) if (acceptedAt >= from && acceptedAt <= to) unsafe.add(name);
+  return [rest, figure('accepted by the old master alone', `${unsafe.size}, lost ${excused.length}`)];
 }
 
 /**
