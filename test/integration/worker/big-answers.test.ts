@@ -13,7 +13,7 @@ const BIG = 8_000_000;
 const LIGHT = 20_000;
 /** A job's own page on the board, for a person who reads: the first 50,000 characters. */
 const LIGHT_TO_READ = 200_000;
-const FINISH_LIMIT_MS = 90_000;
+const FINISH_LIMIT_MS = 180_000;
 
 /**
  * One, two, three and four bytes a character, what JSON escapes, half a surrogate pair, and characters made
