@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { cachedRead } from '../src/async/cached-read.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { defaultHttp, type HttpConfig, type Models } from '../src/config/file.ts';
@@ -56,6 +57,9 @@ export interface Producer extends Stoppable {
   readonly url: string;
 }
 
+/** How old what all processes share may be in a scrape, in milliseconds. */
+const READINGS_FRESH_MS = 1000;
+
 /**
  * startProducer starts a producer, which listens when the promise resolves.
  *
@@ -108,6 +112,7 @@ function producerOn(
     onCancelled: metrics.cancelled,
   });
   metrics.watchRedis(() => queue.redisTrouble());
+  metrics.watch({ models: lately(() => queue.snapshot()), memory: lately(() => queue.memory()) });
   queue.driveActions(onError);
   const draining = new AbortController();
   const withoutFile = defaultHttp();
@@ -158,6 +163,11 @@ function producerOn(
       await queue.close();
     },
   };
+}
+
+/** lately reads at most once in a second what a scrape needs; undefined while Redis cannot be read. */
+function lately<Reading>(read: () => Promise<Reading>): () => Promise<Reading | undefined> {
+  return cachedRead(() => read().catch(() => undefined), READINGS_FRESH_MS);
 }
 
 function urlOf(host: string, port: number): string {

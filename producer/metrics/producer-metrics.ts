@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Gauge, Histogram } from 'prom-client';
 import { CANCELLED, createProcessMetrics, type ProcessMetrics } from '../../src/metrics/process-metrics.ts';
+import { registerSharedGauges, type SharedReads } from '../../src/models/shared-gauges.ts';
 import { BOARD_PATH } from '../board/board.ts';
 import { DOCS_PATH } from '../pages/docs-page.ts';
 
 /** ProducerMetrics counts what one producer does. */
 export interface ProducerMetrics
   extends Pick<ProcessMetrics, 'text' | 'contentType' | 'watchRedis' | 'weakAck'> {
+  /** Adds the gauges of values that all processes share. */
+  watch(reads: SharedReads): void;
   /** Measures a request until its connection closes. Call it when the request begins. */
   measure(request: IncomingMessage, response: ServerResponse): void;
   /** Counts an open stream until its connection closes. Call it before the headers of the stream are sent. */
@@ -53,6 +56,7 @@ export function createProducerMetrics(
     contentType: shared.contentType,
     watchRedis: shared.watchRedis,
     weakAck: shared.weakAck,
+    watch: (reads) => registerSharedGauges(shared.registry, reads),
     measure(request, response) {
       const startedAt = performance.now();
       response.on('close', () => {

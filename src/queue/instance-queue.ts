@@ -4,9 +4,10 @@ import type { Act } from '../audit/audit.ts';
 import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { type MemoryUse, readMemory } from '../model-queue/redis-memory.ts';
 import { resumeModel } from '../models/resume.ts';
 import { type Scaling, scalingFrom } from '../models/scaling.ts';
-import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
+import { type ModelsSnapshot, modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { Ack } from '../redis/ack/level.ts';
 import { createWriteProbe, type WriteProbe } from '../redis/write-probe.ts';
@@ -151,19 +152,25 @@ export class InstanceQueue extends TenantQueue {
    * writes.
    */
   async models(): Promise<ModelView[]> {
-    const { redis, prefix } = this.#core;
-    const views = await this.#core.guard(async () =>
-      modelViewsFrom(await readModels(redis, prefix, this.queues)),
-    );
+    const views = modelViewsFrom(await this.snapshot());
     const trouble = await this.#redisTrouble();
     return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
   }
 
+  /** Reads the state of all models and of their quotas. */
+  snapshot(): Promise<ModelsSnapshot> {
+    const { redis, prefix } = this.#core;
+    return this.#core.guard(() => readModels(redis, prefix, this.queues));
+  }
+
+  /** Reads how full Redis is. */
+  memory(): Promise<MemoryUse> {
+    return this.#core.guard(() => readMemory(this.#core.redis));
+  }
+
   /** Reads what an autoscaler needs to choose the number of workers. */
   async scaling(): Promise<Scaling> {
-    const { redis, prefix } = this.#core;
-    const snapshot = await this.#core.guard(() => readModels(redis, prefix, this.queues));
-    return scalingFrom(snapshot, (await this.#redisTrouble()) !== undefined);
+    return scalingFrom(await this.snapshot(), (await this.#redisTrouble()) !== undefined);
   }
 
   /** Lists the models like `models`, for frequent calls: the list may be up to a second old. */

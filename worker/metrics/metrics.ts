@@ -1,8 +1,8 @@
 import { Counter, Gauge } from 'prom-client';
 import { createProcessMetrics, type ProcessMetrics } from '../../src/metrics/process-metrics.ts';
+import { registerSharedGauges, type SharedReads } from '../../src/models/shared-gauges.ts';
 import type { WriteProbe } from '../../src/redis/write-probe.ts';
 import { createModelMetrics, type ModelMetrics } from './model-metrics.ts';
-import { registerSharedGauges, type SharedReads } from './shared-gauges.ts';
 
 /**
  * Metrics are what one worker counts. The counts are in its memory: they are lost when the process ends, and
@@ -14,7 +14,7 @@ export interface Metrics {
   readonly contentType: string;
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
-  /** Adds the gauges of values that all workers share. */
+  /** Adds the gauges of values that all processes share. */
   watch(reads: SharedReads): void;
   /** Adds the gauge that says whether Redis takes the writes of this worker. */
   watchRedis(trouble: WriteProbe): void;

@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
-import { registerSharedGauges } from '../../../worker/metrics/shared-gauges.ts';
+import { registerSharedGauges } from '../../../src/models/shared-gauges.ts';
 
-it('tells nothing of what all workers share while Redis cannot be read, and 0 least of all', async () => {
+it('tells nothing of what all processes share while Redis cannot be read, and 0 least of all', async () => {
   const registry = new Registry();
   const unknown = async () => undefined;
   registerSharedGauges(registry, { models: unknown, memory: unknown, budgets: unknown });

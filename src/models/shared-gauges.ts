@@ -1,30 +1,35 @@
 import { Gauge, type Registry } from 'prom-client';
-import { upstreamModelsOf } from '../../src/config/file.ts';
-import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../../src/fair-queue/board-limits.ts';
-import type { MemoryUse } from '../../src/model-queue/redis-memory.ts';
-import { shutdownTime } from '../../src/models/catalog.ts';
-import type { ModelsSnapshot } from '../../src/models/status.ts';
-import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
+import { upstreamModelsOf } from '../config/file.ts';
+import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../fair-queue/board-limits.ts';
+import type { MemoryUse } from '../model-queue/redis-memory.ts';
+import { PAUSE_REASONS, type QuotaSnapshot } from '../quota/snapshot.ts';
+import { shutdownTime } from './catalog.ts';
+import type { ModelsSnapshot } from './status.ts';
 
 /**
- * SharedReads read from Redis what all workers share. Each resolves to undefined while Redis cannot be read; its
+ * SharedReads read from Redis what all processes share. Each resolves to undefined while Redis cannot be read; its
  * gauges then have no values.
  */
 export interface SharedReads {
   models: () => Promise<ModelsSnapshot | undefined>;
   memory: () => Promise<MemoryUse | undefined>;
-  /** What is left of today's budget of each tenant that has one, in US dollars. */
-  budgets: () => Promise<ReadonlyMap<string, number> | undefined>;
+  /**
+   * What is left of today's budget of each tenant that has one, in US dollars. Only workers know it. Default: no
+   * gauge.
+   */
+  budgets?: () => Promise<ReadonlyMap<string, number> | undefined>;
 }
 
 /**
- * registerSharedGauges registers the gauges of values that all workers share. The values are read at each
- * scrape. Every worker reports the same values, so a query should use one worker or take the maximum.
+ * registerSharedGauges registers the gauges of values that all processes share. The values are read at each
+ * scrape. Every process reports the same values, so a query should take the maximum. Producers report them too,
+ * so that a fleet without a worker is seen. A gauge that the registry has already stays as it is.
  */
 export function registerSharedGauges(registry: Registry, { models, memory, budgets }: SharedReads): void {
   const gaugeOf =
     <Reading>(look: () => Promise<Reading | undefined>) =>
     (name: string, help: string, labelNames: string[], samples: (reading: Reading) => Sample[]): void => {
+      if (registry.getSingleMetric(name) !== undefined) return;
       new Gauge({
         name,
         help,
@@ -118,12 +123,14 @@ export function registerSharedGauges(registry: Registry, { models, memory, budge
         }),
       ),
   );
-  gaugeOf(budgets)(
-    'o3q_budget_remaining_usd',
-    'What is left of the daily budget of a tenant, less what running jobs have reserved, in US dollars',
-    ['tenant'],
-    (left) => [...left].map(([tenant, usd]): Sample => [{ tenant }, usd]),
-  );
+  if (budgets !== undefined) {
+    gaugeOf(budgets)(
+      'o3q_budget_remaining_usd',
+      'What is left of the daily budget of a tenant, less what running jobs have reserved, in US dollars',
+      ['tenant'],
+      (left) => [...left].map(([tenant, usd]): Sample => [{ tenant }, usd]),
+    );
+  }
   const ofMemory = gaugeOf(memory);
   ofMemory(
     'o3q_redis_used_memory_bytes',
