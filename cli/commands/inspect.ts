@@ -38,14 +38,14 @@ async function inspect(
   if (id === undefined) {
     throw new UsageError('expected the id of a job, got none: o3q inspect ID, or o3q inspect --scripts');
   }
-  const inspection = await readInspection(context, id);
+  const inspection = await readInspection(id);
   const shown = options.full ? inspection : withoutLongTexts(inspection);
   if (options.json) printJson(context, shown);
   else context.output.line(inspectionText(shown, context.output));
 }
 
 /** readInspection loads the code that reads Redis only now: other commands should not pay for it. */
-async function readInspection({ notices }: CommandContext, id: string): Promise<JobInspection> {
+async function readInspection(id: string): Promise<JobInspection> {
   const { readConfig } = await import('../../src/config/environment.ts');
   const { inspectJob } = await import('../../src/job-store/inspection.ts');
   const { connectRedis } = await import('../../src/redis/connection.ts');
@@ -61,7 +61,8 @@ async function readInspection({ notices }: CommandContext, id: string): Promise<
   }
   const redis = connectRedis(redisUrl, 'fail-fast', { onError: () => {}, name: `${prefix}:inspect` });
   try {
-    await assertRedisUsable(redis, redisUrl, { warn: (sentence) => notices.line(sentence) });
+    // The processes that write say at their start which settings of Redis can lose jobs.
+    await assertRedisUsable(redis, redisUrl, { warn: () => {} });
     return await inspectJob(redis, prefix, config, await wholeId(config, redisUrl, id));
   } finally {
     redis.disconnect();
