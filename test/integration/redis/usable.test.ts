@@ -73,8 +73,8 @@ describe('the check of Redis at the start', () => {
   });
 
   it('a wrong password is an error that names the password', async () => {
-    await expect(checked(`redis://nobody:secret@127.0.0.1:${redis.port}`, 500)).rejects.toThrow(
-      /redis:\/\/nobody:\*\*\*@.*WRONGPASS.*The password of REDIS_URL, or its user, is wrong/,
+    await expect(checked(`redis://stranger:secret@127.0.0.1:${redis.port}`, 500)).rejects.toThrow(
+      /redis:\/\/stranger:\*\*\*@.*WRONGPASS.*The password of REDIS_URL, or its user, is wrong/,
     );
   });
 
